@@ -1,0 +1,1 @@
+"""Reflections from a local causal language model."""

@@ -1,0 +1,129 @@
+"""A causal LM that writes reflections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reflect_core import Draws, State
+from reflect_core.lm.batch import by_length
+from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
+from reflect_core.lm.generate import generate
+from reflect_core.lm.pool import ModelPool
+from reflect_core.lm.sft import StepBatches, fit
+from reflect_core.prompt import reflector_segments
+from reflect_core.records import Example
+from reflect_core.settings import Settings
+
+ROWS = 64
+"""Prompts that are continued side by side."""
+
+
+class LocalReflector:
+    """Implements :class:`reflect_core.protocols.Reflector` with the run's base model.
+
+    Args:
+        models: Gives the weights and the tokenizer.
+        settings: The run's configuration.
+    """
+
+    def __init__(self, models: ModelPool, settings: Settings) -> None:
+        self.models = models
+        self.settings = settings
+        self.player = models.player("reflector")
+        vocabulary = range(len(models.tokenizer))
+        pieces = models.tokenizer.batch_decode([[token] for token in vocabulary])
+        # one reflection is one line
+        self._breaks = frozenset(i for i, piece in enumerate(pieces) if "\n" in piece)
+
+    def reflect(
+        self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool
+    ) -> list[str]:
+        """One reflection per state, in order; empty where the model ends at once.
+
+        Greedy decoding is used when asked for, and always at reflection temperature 0.
+        """
+        rollout = self.settings.rollout
+        encoder = self.models.encoder
+        room = rollout.max_reflection_tokens
+        prompts = [
+            encoder.prompt(reflector_segments(state, history=rollout.history), room=room).ids
+            for state in states
+        ]
+        argmax = greedy or rollout.reflection_temperature == 0
+        reflections = [""] * len(states)
+        with self.player.active() as model:
+            for rows in by_length([len(prompt) for prompt in prompts], ROWS):
+                written = generate(
+                    model,
+                    [prompts[i] for i in rows],
+                    None if argmax else [draws[i].stream("reflection") for i in rows],
+                    max_new_tokens=room,
+                    end_id=encoder.end_id,
+                    pad_id=encoder.pad_id,
+                    stop_ids=self._breaks,
+                    temperature=rollout.reflection_temperature or 1.0,
+                )
+                texts = self.models.tokenizer.batch_decode(written, skip_special_tokens=True)
+                for row, text in zip(rows, texts, strict=True):
+                    reflections[row] = text.strip()
+        return reflections
+
+    def fit(
+        self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
+    ) -> list[float]:
+        """Supervised warm-up on the teacher's reflections; returns losses in nats a token."""
+        sft = self.settings.sft
+        encoder = self.models.encoder
+        history = self.settings.rollout.history
+
+        def build(rows: Sequence[int], step: int) -> CompletionBatch:
+            completions = [
+                [*encoder.text(f" {examples[i].reflection}"), encoder.end_id] for i in rows
+            ]
+            prompts = [
+                encoder.prompt(
+                    reflector_segments(examples[i].state, history=history), room=len(completion)
+                ).ids
+                for i, completion in zip(rows, completions, strict=True)
+            ]
+            return completion_batch(
+                prompts, completions, pad_id=encoder.pad_id, device=self.models.device
+            )
+
+        def loss(module: torch.nn.Module, batch: Any) -> torch.Tensor:
+            result: torch.Tensor = module(batch)
+            return result
+
+        batches = StepBatches(
+            build,
+            examples=len(examples),
+            updates=sft.reflector_updates,
+            batch_size=sft.batch_size,
+            seed=self.settings.seed,
+            name="reflector",
+        )
+        with self.player.active(training=True) as model:
+            return fit(
+                CompletionLoss(model),
+                batches,
+                loss,
+                sft,
+                seed=self.settings.seed,
+                progress=progress,
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as a model or adapter folder."""
+        self.player.save(folder, self.models.tokenizer)
+
+    def load(self, folder: Path) -> None:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            CheckpointError: The folder is missing, corrupt or another model's.
+        """
+        self.player.load(folder)

@@ -1,0 +1,47 @@
+"""Hooks and options of the plugin; what needs torch is imported by the factory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from reflect_core import Context, Trainer, TrainerSpec, hookimpl, option
+
+
+@attrs.frozen
+class PpoConfig:
+    """Options of the trainer ``ppo``; names as in CleanRL."""
+
+    lr: float = option(3e-4, "Learning rate of Adam.")
+    gamma: float = option(1.0, "Discount per turn.")
+    gae_lambda: float = option(0.95, "Lambda of generalised advantage estimation.")
+    clip_coef: float = option(0.2, "Clipping range of the probability ratio.")
+    vf_coef: float = option(0.5, "Weight of the value loss.")
+    ent_coef: float = option(0.01, "Weight of the entropy bonus.")
+    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
+    update_epochs: int = option(2, "Passes over an iteration's turns.")
+    minibatch_size: int = option(64, "Turns per optimizer step.")
+    micro_batch_size: int = option(32, "Turns per forward pass; memory, not mathematics.")
+    max_grad_norm: float = option(0.5, "Gradient clipping.")
+    target_kl: float | None = option(0.05, "Stop an update's passes above this approximate KL.")
+    norm_adv: bool = option(True, "Standardise advantages over the iteration.")
+
+
+def make_trainer(config: PpoConfig, context: Context) -> Trainer:
+    """The factory behind ``--trainer ppo``."""
+    from reflect_trainer_ppo.trainer import PpoTrainer
+
+    return PpoTrainer(config, context)
+
+
+@hookimpl
+def reflect_trainers() -> Iterable[TrainerSpec]:
+    """Offer ``ppo``."""
+    yield TrainerSpec(
+        name="ppo",
+        factory=make_trainer,
+        config=PpoConfig,
+        summary="clipped PPO with a critic and generalised advantage estimation",
+        needs_critic=True,
+    )

@@ -1,0 +1,70 @@
+"""reflect: fine-tune small language models, online, to act in text environments.
+
+The public names for plugin authors. Importing this package never imports torch.
+"""
+
+from reflect_core.context import Context, EnvironmentContext
+from reflect_core.errors import ConfigError, EpisodeOver, PluginError, ReflectError
+from reflect_core.hookspecs import (
+    API_VERSION,
+    CurriculumSpec,
+    EnvironmentSpec,
+    NoConfig,
+    PolicySpec,
+    ReflectorSpec,
+    TrainerSpec,
+    hookimpl,
+    option,
+)
+from reflect_core.protocols import Curriculum, Environment, Expert, Policy, Reflector, Trainer
+from reflect_core.records import (
+    Assignment,
+    Choice,
+    Draws,
+    Hint,
+    Observation,
+    PastTurn,
+    State,
+    Step,
+    Task,
+    Trajectory,
+    Transition,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "API_VERSION",
+    "Assignment",
+    "Choice",
+    "ConfigError",
+    "Context",
+    "Curriculum",
+    "CurriculumSpec",
+    "Draws",
+    "Environment",
+    "EnvironmentContext",
+    "EnvironmentSpec",
+    "EpisodeOver",
+    "Expert",
+    "Hint",
+    "NoConfig",
+    "Observation",
+    "PastTurn",
+    "PluginError",
+    "Policy",
+    "PolicySpec",
+    "ReflectError",
+    "Reflector",
+    "ReflectorSpec",
+    "State",
+    "Step",
+    "Task",
+    "Trainer",
+    "TrainerSpec",
+    "Trajectory",
+    "Transition",
+    "__version__",
+    "hookimpl",
+    "option",
+]

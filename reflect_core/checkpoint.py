@@ -1,0 +1,128 @@
+"""Checkpoints of RL: weights, optimizer, curriculum and log positions, in one folder each.
+
+No pickled objects: safetensors for the policy, JSON for plain values, and a tensor file for
+the trainer that is read with ``weights_only=True``. A folder is written beside its place,
+flushed and renamed, so a kill at any moment leaves the older ones whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from reflect_core.errors import CheckpointError
+from reflect_core.files import read_json, write_json
+from reflect_core.runfolder import RunFolder
+
+FORMAT = 1
+POLICY, TRAINER, STATE = "policy.safetensors", "trainer.pt", "state.json"
+
+
+@attrs.frozen
+class Checkpoint:
+    """Everything that RL needs to go on as if it had never stopped.
+
+    Args:
+        iteration: Iterations that are done.
+        policy: Tensors by name.
+        trainer: Nested plain values and tensors.
+        curriculum: JSON-like state.
+        logs: Length in bytes of each log.
+        best_iteration, best_success: The best validation so far.
+    """
+
+    iteration: int
+    policy: Mapping[str, Any]
+    trainer: Mapping[str, Any]
+    curriculum: Mapping[str, Any]
+    logs: Mapping[str, int]
+    best_iteration: int
+    best_success: float
+
+
+def path_of(folder: RunFolder, iteration: int) -> Path:
+    """Where the checkpoint after so many iterations lies."""
+    return folder.checkpoints / f"{iteration:06d}"
+
+
+def save(folder: RunFolder, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint; it is complete on the disk when this returns."""
+    import torch
+    from safetensors.torch import save_file
+
+    def write(target: Path) -> None:
+        tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.policy.items()}
+        save_file(tensors, str(target / POLICY))
+        torch.save(dict(checkpoint.trainer), target / TRAINER)
+        plain = attrs.asdict(
+            checkpoint, filter=attrs.filters.exclude("policy", "trainer"), recurse=False
+        )
+        hashes = {name: _sha256(target / name) for name in (POLICY, TRAINER)}
+        write_json(target / STATE, {"format": FORMAT, **plain, "sha256": hashes})
+
+    path = path_of(folder, checkpoint.iteration)
+    folder.write_folder(path, write)
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        CheckpointError: It is missing, damaged or not one of ours.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    again = "remove this folder to resume from the checkpoint before it"
+    state = read_json(path / STATE)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a checkpoint that this version reads",
+            why=f"{STATE} has no format {FORMAT}",
+            then=again,
+        )
+    for name, expected in state["sha256"].items():
+        if not (path / name).exists() or _sha256(path / name) != expected:
+            raise CheckpointError(
+                f"the checkpoint {path} is damaged",
+                why=f"{name} is missing or its content has changed",
+                then=again,
+            )
+    return Checkpoint(
+        iteration=state["iteration"],
+        policy=load_file(str(path / POLICY)),
+        trainer=torch.load(path / TRAINER, map_location="cpu", weights_only=True),
+        curriculum=state["curriculum"],
+        logs=state["logs"],
+        best_iteration=state["best_iteration"],
+        best_success=state["best_success"],
+    )
+
+
+def latest(folder: RunFolder) -> Path | None:
+    """The newest checkpoint of a run, None where there is none."""
+    found = _all(folder)
+    return found[-1] if found else None
+
+
+def prune(folder: RunFolder, *, keep: int, best: int) -> None:
+    """Remove all but the newest ``keep`` checkpoints and the best one."""
+    for path in _all(folder)[: -max(keep, 1)]:
+        if path != path_of(folder, best):
+            shutil.rmtree(path)
+
+
+def _all(folder: RunFolder) -> list[Path]:
+    if not folder.checkpoints.exists():
+        return []
+    return sorted(path for path in folder.checkpoints.iterdir() if path.name.isdecimal())
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,113 @@
+"""Run folders: a new one, an old one, and who may work in it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reflect_core import files
+from reflect_core.errors import CheckpointError, ReflectError
+
+if TYPE_CHECKING:
+    from reflect_core.plugins import Registry
+    from reflect_core.settings import Settings
+
+RUNS = Path("runs")
+CONFIG = "run.toml"
+
+
+def is_main_process() -> bool:
+    """Whether this process speaks and makes folders, where a launcher started several."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
+    """Make the folder of a new run, with its ``run.toml``.
+
+    Args:
+        out: The folder; by default the first free ``runs/ENV-TRAINER-SEED-N``.
+
+    Raises:
+        ReflectError: The folder is in use.
+    """
+    from reflect_core import config
+
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and out is None:
+        raise ReflectError(
+            "a run of several processes needs --out",
+            why="each process would choose a folder of its own",
+            then="add --out runs/NAME",
+        )
+    if out is not None and not is_main_process():
+        return _await(out)
+    folder = _claim(out) if out is not None else _first_free(settings)
+    text = config.dump(settings, config.versions(registry, settings))
+    files.write_atomic(folder / CONFIG, text)
+    return folder
+
+
+def open_run(folder: Path, registry: Registry) -> Settings:
+    """The settings of an existing run.
+
+    Raises:
+        CheckpointError: The folder is missing or is not a run's.
+    """
+    from reflect_core import config
+
+    if not folder.exists():
+        raise CheckpointError(f"there is no folder {folder}", details=_known(folder))
+    if not (folder / CONFIG).is_file():
+        raise CheckpointError(
+            f"{folder} is not a run", why=f"it has no {CONFIG}", details=_known(folder)
+        )
+    return config.load(registry, folder / CONFIG)
+
+
+def _claim(folder: Path) -> Path:
+    if (folder / CONFIG).exists():
+        raise ReflectError(
+            f"{folder} holds a run already",
+            then=f"go on with it (reflect run --resume {folder}) or choose another --out",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if next(folder.iterdir(), None) is not None:
+        raise ReflectError(
+            f"{folder} is not empty",
+            why="a run shares its folder with nothing, so that nothing can be lost",
+            then="choose another --out",
+        )
+    return folder
+
+
+def _first_free(settings: Settings) -> Path:
+    RUNS.mkdir(exist_ok=True)
+    stem = f"{settings.env.name}-{settings.trainer.name}-{settings.seed}"
+    for number in itertools.count(1):
+        folder = RUNS / f"{stem}-{number}"
+        try:
+            folder.mkdir()  # not exist_ok: whoever makes it has it
+        except FileExistsError:
+            continue
+        return folder
+    raise AssertionError("numbers do not end")
+
+
+def _await(folder: Path, seconds: float = 120.0) -> Path:
+    """Wait until the main process has made the folder."""
+    end = time.monotonic() + seconds
+    while not (folder / CONFIG).exists():
+        if time.monotonic() > end:
+            raise ReflectError(f"the main process made no run in {folder}")
+        time.sleep(0.1)
+    return folder
+
+
+def _known(folder: Path) -> list[str]:
+    """A line that lists the runs beside the folder that was asked for."""
+    parent = folder.parent if folder.parent.is_dir() else RUNS
+    runs = sorted(str(path.parent) for path in parent.glob(f"*/{CONFIG}"))
+    return [f"runs: {', '.join(runs)}"] if runs else []

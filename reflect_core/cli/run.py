@@ -1,0 +1,195 @@
+"""``reflect run``, and its stages as commands of their own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from reflect_core.cli import folders
+from reflect_core.cli.failures import Interrupted, explain
+from reflect_core.errors import ReflectError
+from reflect_core.settings import Settings
+
+STAGES = ("teach", "sft", "train", "eval", "report")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_folder = click.Path(path_type=Path, file_okay=False)
+_file = click.Path(path_type=Path, dir_okay=False)
+
+
+class _WithKeys(click.Command):
+    """A command whose help ends with the core's options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from reflect_core.config import keys
+        from reflect_core.options import written
+
+        rows = [
+            (f"{key}={written(key.default)}", key.help)
+            for key in keys()
+            if key.option != "name" or key.section == "model"
+        ]
+        with formatter.section("KEY=VALUE, with defaults (those of parts: reflect plugins NAME)"):
+            formatter.write_dl(rows, col_max=34)
+
+
+def _configuring(command: F) -> F:
+    """Add what chooses the parts and settings of a new run."""
+    for decorate in reversed(
+        (
+            click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
+            click.option("--env", metavar="NAME", help="Environment to learn."),
+            click.option("--trainer", metavar="NAME", help="How the policy learns.  [ppo]"),
+            click.option("--reflector", metavar="NAME", help="Who writes reflections.  [local]"),
+            click.option("--policy", metavar="NAME", help="Who chooses actions.  [lm]"),
+            click.option("--curriculum", metavar="NAME", help="Which tasks next.  [uniform]"),
+            click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
+            click.option("--seed", type=int, help="Root of every random choice.  [0]"),
+            click.option("--config", "file", type=_file, help="TOML file with settings."),
+            click.option("--out", type=_folder, help="Folder of the run.  [first free in runs/]"),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+_continuing = click.argument("folder", metavar="RUN", type=_folder)
+
+
+@click.command(cls=_WithKeys)
+@_configuring
+@click.option("--resume", metavar="RUN", type=_folder, help="Go on with the run in this folder.")
+@click.option("--dry-run", is_flag=True, help="Show the settings and stages, and do nothing.")
+def run(
+    overrides: tuple[str, ...],
+    out: Path | None,
+    file: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+    **flags: object,
+) -> None:
+    """Teach, warm up, train, evaluate and report, in one folder.
+
+    Settings are given as KEY=VALUE, for example: train.iterations=5. A bare option will do
+    where only one section has it: iterations=5.
+    """
+    from reflect_core import config, plugins
+
+    registry = plugins.load()
+    if resume is not None:
+        if out or file or overrides or any(value is not None for value in flags.values()):
+            raise ReflectError(
+                "the settings of a run are fixed when it begins",
+                then=f"reflect run --resume {resume}, or begin another run: "
+                f"reflect run --config {resume / folders.CONFIG} ...",
+            )
+        settings = folders.open_run(resume, registry)
+    else:
+        settings = config.resolve(registry, file=file, overrides=overrides, flags=flags)
+    if dry_run:
+        click.echo(config.dump(settings))
+        click.echo(f"# stages: {', '.join(STAGES)}")
+        return
+    folder = resume if resume is not None else folders.create(out, settings, registry)
+    _execute(folder, settings, STAGES, registry)
+
+
+@click.command(cls=_WithKeys)
+@_configuring
+def teach(overrides: tuple[str, ...], out: Path | None, file: Path | None, **flags: object) -> None:
+    """Begin a run: make the teacher's examples."""
+    from reflect_core import config, plugins
+
+    registry = plugins.load()
+    settings = config.resolve(registry, file=file, overrides=overrides, flags=flags)
+    _execute(folders.create(out, settings, registry), settings, ["teach"], registry)
+
+
+@click.command()
+@_continuing
+def sft(folder: Path) -> None:
+    """Warm up both players of RUN on the teacher's examples."""
+    _continue(folder, "sft")
+
+
+@click.command()
+@_continuing
+def train(folder: Path) -> None:
+    """Train the policy of RUN by reinforcement."""
+    _continue(folder, "train")
+
+
+@click.command("eval")
+@_continuing
+@click.option("--split", type=click.Choice(["train", "valid", "test"]), help="Whose tasks.")
+@click.option("--episodes", type=click.IntRange(min=1), help="Episodes per row.")
+@click.option("--decoding", type=click.Choice(["sampled", "argmax", "both"]), help="Of actions.")
+def evaluate(folder: Path, **changes: Any) -> None:
+    """Evaluate the players of RUN on held-out tasks."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    _continue(folder, "eval", lambda s: attrs.evolve(s, eval=attrs.evolve(s.eval, **given)))
+
+
+@click.command()
+@_continuing
+def report(folder: Path) -> None:
+    """Write and show the report of RUN."""
+    _continue(folder, "report")
+
+
+def _continue(
+    folder: Path, stage: str, change: Callable[[Settings], Settings] = lambda same: same
+) -> None:
+    from reflect_core import plugins
+
+    registry = plugins.load()
+    settings = change(folders.open_run(folder, registry))
+    _execute(folder, settings, [stage], registry)
+
+
+def _execute(folder: Path, settings: Settings, stages: Sequence[str], registry: Any) -> None:
+    """Do the stages in the folder, with progress on standard error."""
+    from reflect_core import files
+    from reflect_core.progress import QuietProgress, make_progress
+
+    first = folders.is_main_process()
+    progress = make_progress() if first else QuietProgress()
+    with _told_how_to_resume(folder), files.lock(folder) if first else contextlib.nullcontext():
+        from reflect_core.run import execute
+
+        execute(folder, settings, stages, registry, progress)
+    if first:
+        _show(folder, settings, stages)
+        click.echo(f"Everything is in {folder}")
+
+
+def _show(folder: Path, settings: Settings, stages: Sequence[str]) -> None:
+    """Print the table of the last stage, on standard output, where it can be piped."""
+    from reflect_core import report
+
+    split = settings.eval.split
+    if "report" in stages:
+        click.echo(report.load(folder).text())
+    elif "eval" in stages:
+        name = "evaluation.json" if split == "test" else f"evaluation-{split}.json"
+        click.echo(report.load(folder, name).text())
+
+
+@contextlib.contextmanager
+def _told_how_to_resume(folder: Path) -> Iterator[None]:
+    """Let what stops a run say how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(folder) from None
+    except Exception as error:
+        told = explain(error, resume=folder)
+        if told is None or told is error:
+            raise
+        raise told from error

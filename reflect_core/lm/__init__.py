@@ -1,0 +1,1 @@
+"""Everything that touches torch: models, tokens, prompts as tensors, warm-up, sampling."""

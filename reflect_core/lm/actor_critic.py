@@ -1,0 +1,64 @@
+"""The one module that is trained by RL: a distribution over labels, and a value."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from reflect_core.lm.batch import PromptBatch
+
+
+class ActorCritic(nn.Module):
+    """A causal LM read at the last token of the prompt.
+
+    The actor's logits are the rows of the output matrix that belong to the legal labels,
+    times the last hidden state; no other row is multiplied. The critic is a linear head on
+    the same hidden state.
+
+    Args:
+        lm: The causal LM, with or without adapters injected.
+        critic: Whether there is a value head; without one, values are 0.
+    """
+
+    def __init__(self, lm: PreTrainedModel, *, critic: bool) -> None:
+        super().__init__()
+        self.lm = lm
+        width = lm.get_output_embeddings().weight.shape[1]
+        self.value_head: nn.Linear | None = None
+        if critic:
+            self.value_head = nn.Linear(width, 1).to(lm.device, torch.float32)
+            # starts at 0: the first advantages are the returns themselves
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.zeros_(self.value_head.bias)
+
+    def forward(self, batch: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Label logits (B, K) in fp32, -inf where padded, and values (B,) in fp32."""
+        backbone = getattr(self.lm, self.lm.base_model_prefix)
+        hidden = backbone(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+        ).last_hidden_state  # (B, T, D)
+        last = batch.attention_mask.sum(dim=1) - 1
+        state = hidden[torch.arange(len(last), device=last.device), last]  # (B, D)
+        logits = self._label_logits(state, batch.label_ids)
+        logits = logits.masked_fill(~batch.label_mask, float("-inf"))
+        if self.value_head is None:
+            return logits, torch.zeros(len(last), device=logits.device)
+        return logits, self.value_head(state.float()).squeeze(-1)
+
+    def _label_logits(self, state: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:
+        head = self.lm.get_output_embeddings()
+        rows = head.weight[label_ids]  # (B, K, D)
+        logits = torch.einsum("bd,bkd->bk", state, rows)
+        if getattr(head, "bias", None) is not None:
+            logits = logits + head.bias[label_ids]
+        logits = logits.float()
+        config = self.lm.config
+        # what some architectures do to their logits after the output matrix
+        if scale := getattr(config, "logit_scale", None):
+            logits = logits * scale
+        if scaling := getattr(config, "logits_scaling", None):
+            logits = logits / scaling
+        if cap := getattr(config, "final_logit_softcapping", None):
+            logits = torch.tanh(logits / cap) * cap
+        return logits

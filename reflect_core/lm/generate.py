@@ -1,0 +1,96 @@
+"""Batched generation with a key/value cache, sampled from each row's own random stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from reflect_core.lm.batch import pad
+from reflect_core.records import Tokens
+
+
+def inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
+    """Sample an index per row: the first whose cumulative probability exceeds the uniform.
+
+    Args:
+        probabilities: (B, K), rows sum to 1.
+        uniforms: (B,) in [0, 1).
+
+    Returns:
+        (B,) int64; never an index of probability 0.
+    """
+    cumulative = probabilities.double().cumsum(dim=-1)
+    target = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]
+    return (cumulative <= target).sum(dim=-1).clamp_max(probabilities.shape[-1] - 1)
+
+
+@torch.no_grad()
+def generate(
+    model: PreTrainedModel,
+    prompts: Sequence[Tokens],
+    uniforms: Sequence[np.random.Generator] | None,
+    *,
+    max_new_tokens: int,
+    end_id: int,
+    pad_id: int,
+    stop_ids: frozenset[int] = frozenset(),
+    temperature: float = 1.0,
+) -> list[list[int]]:
+    """Continue each prompt until it ends.
+
+    Args:
+        model: A causal LM in evaluation mode.
+        prompts: Token ids, one array per row.
+        uniforms: One generator per row, which draws one number a token; None for argmax.
+        max_new_tokens: Limit on what is written.
+        end_id: Ends a row; not part of the result.
+        stop_ids: End a row as well (tokens with a line break).
+        temperature: Of sampling.
+
+    Returns:
+        New tokens of each row, without the token that ended it.
+    """
+    if not prompts or max_new_tokens < 1:
+        return [[] for _ in prompts]
+    device = model.device
+    # on the left, so that all rows write their next token at the same place
+    ids, mask = (t.to(device) for t in pad(prompts, pad_id, left=True))
+    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
+    written: list[list[int]] = [[] for _ in prompts]
+    running = np.ones(len(prompts), bool)
+    cache = None
+    for _ in range(max_new_tokens):
+        output = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache = output.past_key_values
+        logits = output.logits[:, -1].float()
+        if uniforms is None:
+            chosen = logits.argmax(dim=-1)
+        else:
+            # a row draws only while it runs: its numbers depend on itself alone
+            drawn = [g.random() if on else 0.0 for g, on in zip(uniforms, running, strict=True)]
+            chosen = inverse_cdf(
+                torch.softmax(logits / temperature, dim=-1),
+                torch.tensor(drawn, device=device, dtype=torch.float64),
+            )
+        for row, token in enumerate(chosen.tolist()):
+            if running[row]:
+                if token == end_id or token in stop_ids:
+                    running[row] = False
+                else:
+                    written[row].append(token)
+        if not running.any():
+            break
+        ids = chosen.unsqueeze(1)
+        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        positions = positions[:, -1:] + 1
+    return written

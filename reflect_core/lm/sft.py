@@ -1,0 +1,154 @@
+"""Supervised warm-up with transformers' Trainer, one prepared batch a step."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset, Sampler, SequentialSampler
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from reflect_core.errors import NonFiniteLoss
+from reflect_core.settings import SftSettings
+from reflect_core.streams import stream
+
+Progress = Callable[[int, float], None]
+
+
+class StepBatches(Dataset[Any]):
+    """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
+
+    Args:
+        build: Makes the batch from the indices of its examples and the step.
+        examples: Number of examples; they come in shuffled passes.
+        updates, batch_size: Steps, and examples in each.
+        name: Names the random stream.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Sequence[int], int], Any],
+        *,
+        examples: int,
+        updates: int,
+        batch_size: int,
+        seed: int,
+        name: str,
+    ) -> None:
+        self.build = build
+        self.updates = updates
+        need = updates * batch_size
+        passes = -(-need // examples)
+        order = [
+            int(i)
+            for number in range(passes)
+            for i in stream(seed, "sft", name, "pass", number).permutation(examples)
+        ]
+        self.rows = [order[k * batch_size : (k + 1) * batch_size] for k in range(updates)]
+
+    def __len__(self) -> int:
+        return self.updates
+
+    def __getitem__(self, step: int) -> Any:
+        return {"step_batch": self.build(self.rows[step], step)}
+
+
+class _Warmup(Trainer):
+    """A Trainer whose loss is given as a function of module and batch."""
+
+    def __init__(self, loss: Callable[[nn.Module, Any], torch.Tensor], **options: Any) -> None:
+        super().__init__(**options)
+        self._loss = loss
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The given loss of the step's batch."""
+        loss = self._loss(model, inputs["step_batch"])
+        return (loss, {}) if return_outputs else loss
+
+    def _get_train_sampler(self, *_: Any) -> Sampler[int]:
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+
+
+class _Report(TrainerCallback):
+    def __init__(self, progress: Progress, losses: list[float]) -> None:
+        self.progress, self.losses = progress, losses
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        if logs and "loss" in logs:
+            self.losses.append(float(logs["loss"]))
+            self.progress(state.global_step, float(logs["loss"]))
+
+
+def fit(
+    module: nn.Module,
+    batches: StepBatches,
+    loss: Callable[[nn.Module, Any], torch.Tensor],
+    settings: SftSettings,
+    *,
+    seed: int,
+    progress: Progress,
+    log_every: int = 10,
+) -> list[float]:
+    """Minimise ``loss`` over the batches; returns the mean loss of each ``log_every`` steps.
+
+    AdamW with a linear warm-up over a twentieth of the steps and cosine decay. The Trainer's
+    own checkpoints are off: the stage is short and begins anew when it is interrupted.
+
+    Raises:
+        NonFiniteLoss: The loss became NaN or infinite.
+    """
+    losses: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="reflect-sft-") as scratch:
+        arguments = TrainingArguments(
+            output_dir=scratch,
+            max_steps=len(batches),
+            per_device_train_batch_size=1,
+            learning_rate=settings.lr,
+            lr_scheduler_type="cosine",
+            warmup_steps=max(1, len(batches) // 20),
+            max_grad_norm=settings.max_grad_norm,
+            adam_beta2=0.98,
+            weight_decay=0.0,
+            logging_steps=log_every,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            remove_unused_columns=False,
+            dataloader_num_workers=0,
+            dataloader_pin_memory=False,
+            seed=seed % 2**32,
+        )
+        trainer = _Warmup(
+            loss,
+            model=module,
+            args=arguments,
+            train_dataset=batches,
+            data_collator=lambda items: items[0],
+            callbacks=[_Report(progress, losses)],
+        )
+        trainer.remove_callback(_printer())
+        trainer.train()
+    if any(value != value or value in (float("inf"), float("-inf")) for value in losses):
+        raise NonFiniteLoss(
+            "the warm-up's loss is not finite",
+            why=f"sft.lr = {settings.lr} may be too high",
+            then="lower sft.lr or set sft.max_grad_norm",
+        )
+    return losses
+
+
+def _printer() -> type[TrainerCallback]:
+    from transformers import PrinterCallback
+
+    return PrinterCallback

@@ -1,0 +1,109 @@
+"""The five kinds of part, as structural types: a plugin need not inherit from anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from reflect_core.records import (
+    Assignment,
+    Choice,
+    Draws,
+    Observation,
+    State,
+    Step,
+    Task,
+    Trajectory,
+)
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A multi-turn text environment with Gymnasium's verbs and meanings."""
+
+    def tasks(self, split: str) -> Sequence[Task]:
+        """All tasks of ``train``, ``valid`` or ``test``; the same at every call."""
+
+    def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
+        """Begin an episode. ``seed`` decides everything that is random in it."""
+
+    def step(self, action: str) -> Step:
+        """Take a turn. Any text is answered; one that is not legal is a penalised no-op.
+
+        Raises:
+            EpisodeOver: The episode has ended, or ``reset`` was never called.
+        """
+
+    def close(self) -> None:
+        """Release what is held; may be called twice."""
+
+
+@runtime_checkable
+class Expert(Protocol):
+    """What an environment may offer besides: someone who knows what to do."""
+
+    def expert_action(self) -> str:
+        """A right action in the present state, one of the legal actions."""
+
+    def expert_reflection(self) -> str:
+        """What a teacher would say now: what the last action did, what to do next."""
+
+
+@runtime_checkable
+class Reflector(Protocol):
+    """Reads states and writes one short reflection for each; frozen during RL."""
+
+    def reflect(
+        self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool
+    ) -> Sequence[str]:
+        """One reflection per state, in order, independent of the batch's composition."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Chooses one of the legal actions for each state; plain values in and out."""
+
+    def act(
+        self,
+        states: Sequence[State],
+        reflections: Sequence[str],
+        draws: Sequence[Draws],
+        *,
+        greedy: bool,
+    ) -> Sequence[Choice]:
+        """One choice per state, in order."""
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Improves the policy from episodes."""
+
+    def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> Mapping[str, float]:
+        """One update from one iteration's episodes; returns what to log.
+
+        Raises:
+            NonFiniteLoss: The loss or the gradient is NaN or infinite.
+        """
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Tensors and plain values that, loaded, continue the training exactly."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that ``state_dict`` gave."""
+
+
+@runtime_checkable
+class Curriculum(Protocol):
+    """Chooses which tasks and stages come next."""
+
+    def assign(self, episodes: int, *, iteration: int) -> Sequence[Assignment]:
+        """Assignments whose group sizes add up to ``episodes``."""
+
+    def observe(self, trajectories: Sequence[Trajectory]) -> Mapping[str, float]:
+        """Learn from an iteration's outcomes; returns what to log."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """JSON-like state, for the checkpoint."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that ``state_dict`` gave."""

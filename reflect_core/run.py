@@ -1,0 +1,479 @@
+"""The stages of a run, one after another: teach, sft, train, eval, report.
+
+A stage that is done is skipped; one that was interrupted begins anew, except ``train``,
+which goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import functools
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import attrs
+
+from reflect_core import evaluation, report
+from reflect_core.baselines import RandomPolicy, SilentReflector
+from reflect_core.context import Context, EnvironmentContext
+from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.evaluation import Contestant
+from reflect_core.files import read_json, write_json
+from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec
+from reflect_core.loop import Crew, Training, Weights, success_rate
+from reflect_core.plugins import Registry
+from reflect_core.progress import Progress
+from reflect_core.protocols import Environment, Policy, Reflector
+from reflect_core.records import Example, Task, Trajectory
+from reflect_core.rollout import Collector, evaluation_episodes
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import Settings
+from reflect_core.teach import read_examples, teach, write_examples
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from reflect_core.lm.pool import ModelPool
+
+STAGES = ("teach", "sft", "train", "eval", "report")
+
+
+class Saved(Protocol):
+    """Something whose weights lie in a folder."""
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+
+
+class TrainablePolicy(Policy, Weights, Saved, Protocol):
+    """What a policy offers whose spec says ``trainable``."""
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        reflect: bool,
+        progress: Callable[[int, float], None],
+    ) -> list[float]:
+        """Warm up on the teacher's turns."""
+
+
+class TrainableReflector(Reflector, Saved, Protocol):
+    """What a reflector offers whose spec says ``trainable``."""
+
+    def fit(
+        self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
+    ) -> list[float]:
+        """Warm up on the teacher's reflections."""
+
+
+def execute(
+    folder: Path,
+    settings: Settings,
+    stages: Sequence[str],
+    registry: Registry,
+    progress: Progress,
+) -> None:
+    """Run the stages that are not done yet, in order.
+
+    Args:
+        folder: The run's folder.
+        settings: The resolved configuration.
+        stages: Some of :data:`STAGES`.
+        registry: The plugins.
+        progress: Tells people what happens.
+
+    Raises:
+        ReflectError: Anything that a user can mend.
+    """
+    session = Session(RunFolder(folder), settings, registry, progress)
+    try:
+        for stage in STAGES:
+            if stage in stages:
+                session.do(stage)
+    finally:
+        session.close()
+
+
+class Session:
+    """The parts of one run, built when they are first needed."""
+
+    def __init__(
+        self, folder: RunFolder, settings: Settings, registry: Registry, progress: Progress
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.registry = registry
+        self.progress = progress
+        env = registry.find("environment", settings.env.name).spec
+        self.env_spec = cast(EnvironmentSpec, env)
+        self.reflector_spec = cast(
+            ReflectorSpec, registry.find("reflector", settings.reflector.name).spec
+        )
+        self.policy_spec = cast(PolicySpec, registry.find("policy", settings.policy.name).spec)
+        self._collectors: list[Collector] = []
+
+    # -- parts ----------------------------------------------------------------------------
+
+    def make_environment(self) -> Environment:
+        """One more instance of the run's environment."""
+        return self.env_spec.factory(
+            self.settings.env.options, EnvironmentContext(self.settings.seed)
+        )
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """An instance for listing tasks and for teaching."""
+        return self.make_environment()
+
+    @functools.cache  # noqa: B019 - a session lives as long as its run
+    def tasks(self, split: str) -> Sequence[Task]:
+        """The environment's tasks of a split."""
+        return self.environment.tasks(split)
+
+    @functools.cached_property
+    def accelerator(self) -> Accelerator:
+        """Device, precision and processes; one for the whole run."""
+        from accelerate import Accelerator
+
+        return Accelerator()
+
+    @functools.cached_property
+    def crew(self) -> Crew:
+        """The processes of this run."""
+        from reflect_core.lm.crew import AcceleratorCrew
+
+        return AcceleratorCrew(self.accelerator)
+
+    @functools.cached_property
+    def models(self) -> ModelPool:
+        """The run's model, loaded once."""
+        from reflect_core.lm.pool import ModelPool
+
+        return ModelPool(self.settings.model, self.accelerator.device)
+
+    def context(self, policy: Policy | None = None) -> Context:
+        """What the factories of parts are given."""
+        uses_model = self.policy_spec.trainable or self.reflector_spec.trainable
+        return Context(
+            seed=self.settings.seed,
+            settings=self.settings,
+            make_environment=self.make_environment,
+            tasks=self.tasks,
+            stages=self.env_spec.stages,
+            models=self.models if uses_model else None,
+            accelerator=self.accelerator if uses_model else None,
+            policy=policy,
+            folder=self.folder.path,
+        )
+
+    @functools.cached_property
+    def reflector(self) -> Reflector:
+        """The run's reflector."""
+        return self.reflector_spec.factory(self.settings.reflector.options, self.context())
+
+    @functools.cached_property
+    def policy(self) -> Policy:
+        """The run's policy."""
+        return self.policy_spec.factory(self.settings.policy.options, self.context())
+
+    def collector(
+        self, reflector: Reflector, policy: Policy, *, needs_expert: bool = False
+    ) -> Collector:
+        """Plays this run's environment with the given players."""
+        collector = Collector(
+            self.make_environment,
+            reflector,
+            policy,
+            seed=self.settings.seed,
+            num_envs=self.settings.rollout.num_envs,
+            needs_expert=needs_expert,
+        )
+        self._collectors.append(collector)
+        return collector
+
+    def own_collector(self) -> Collector:
+        """Plays with the run's own reflector and policy."""
+        needs_expert = self.reflector_spec.needs_expert or self.policy_spec.needs_expert
+        return self.collector(self.reflector, self.policy, needs_expert=needs_expert)
+
+    def close(self) -> None:
+        """Close every environment."""
+        for collector in self._collectors:
+            collector.close()
+        if "environment" in self.__dict__:
+            self.environment.close()
+
+    # -- stages ---------------------------------------------------------------------------
+
+    def do(self, stage: str) -> None:
+        """Run one stage, unless it is done."""
+        if stage == "report":
+            if self.crew.is_main:
+                self._report()
+            return
+        if stage == "eval":
+            if self.crew.is_main:
+                self._eval()
+            self.crew.wait()
+            return
+        if self.folder.finished(stage):
+            return
+        work, needed = {
+            "teach": (self._teach, self._learns and self.settings.teach.episodes > 0),
+            "sft": (self._sft, self._learns and self.settings.teach.episodes > 0),
+            "train": (self._train, self.policy_spec.trainable),
+        }[stage]
+        if not needed:
+            return
+        if self.crew.is_main:
+            self.folder.rewind()
+        self.crew.wait()
+        started = time.perf_counter()
+        work()
+        if self.crew.is_main:
+            seconds = round(time.perf_counter() - started, 3)
+            self.folder.time({"stage": stage, "seconds": seconds})
+            self.folder.finish(stage)
+        self.crew.wait()
+
+    @property
+    def _learns(self) -> bool:
+        return self.policy_spec.trainable or self.reflector_spec.trainable
+
+    def _teach(self) -> None:
+        if not self.crew.is_main:
+            return
+        settings = self.settings.teach
+        with self.progress.stage("teach", settings.episodes) as stage:
+            lesson = teach(
+                self.environment,
+                self.tasks("train"),
+                settings,
+                seed=self.settings.seed,
+                stages=self.env_spec.stages,
+                progress=stage.advance,
+            )
+        self.folder.examples.parent.mkdir(exist_ok=True)
+        write_examples(self.folder.examples, lesson.examples)
+        negative = sum(example.kind == "negative" for example in lesson.examples)
+        if lesson.unsolved:
+            self.progress.warn(
+                f"the expert failed on {len(lesson.unsolved)} of {settings.episodes} episodes; "
+                "they are left out"
+            )
+        self.folder.log(
+            {
+                "stage": "teach",
+                "episodes": settings.episodes,
+                "positive_examples": len(lesson.examples) - negative,
+                "negative_examples": negative,
+                "unsolved": len(lesson.unsolved),
+                "without_negative": lesson.without_negative,
+            }
+        )
+
+    def _sft(self) -> None:
+        examples = read_examples(self.folder.examples)
+        sft = self.settings.sft
+        if self.reflector_spec.trainable:
+            reflector = cast(TrainableReflector, self.reflector)
+            self._fit(
+                "reflector", sft.reflector_updates, functools.partial(reflector.fit, examples)
+            )
+            if self.crew.is_main:
+                self.folder.write_folder(self.folder.reflector, reflector.save)
+        if self.policy_spec.trainable:
+            policy = cast(TrainablePolicy, self.policy)
+            reflect = self.settings.reflector.name != "none"
+            self._fit(
+                "policy",
+                sft.policy_updates,
+                functools.partial(policy.fit, examples, reflect=reflect),
+            )
+            if self.crew.is_main:
+                self.folder.write_folder(self.folder.warmup, policy.save)
+
+    def _fit(self, player: str, updates: int, fit: Callable[..., list[float]]) -> None:
+        """Warm one player up, with a progress line and a row per reported loss."""
+        losses: list[tuple[int, float]] = []
+        with self.progress.stage(f"sft {player}", updates) as stage:
+
+            def advance(update: int, loss: float) -> None:
+                stage.advance(update - (losses[-1][0] if losses else 0), loss=loss)
+                losses.append((update, loss))
+
+            started = time.perf_counter()
+            fit(progress=advance)
+        if self.crew.is_main:
+            for update, loss in losses:
+                self.folder.log({"stage": "sft", "player": player, "update": update, "loss": loss})
+            seconds = round(time.perf_counter() - started, 3)
+            self.folder.time({"stage": f"sft {player}", "seconds": seconds})
+
+    def _take_up(self, policy_folder: Path) -> None:
+        """Load the warmed-up reflector and a policy from the run's folder."""
+        if self.reflector_spec.trainable and self.folder.finished("sft"):
+            cast(TrainableReflector, self.reflector).load(self.folder.reflector)
+        if self.policy_spec.trainable and policy_folder.exists():
+            cast(TrainablePolicy, self.policy).load(policy_folder)
+
+    def _train(self) -> None:
+        # from the files also where this process wrote them: a resumed run starts alike
+        self._take_up(self.folder.warmup)
+        policy = cast(TrainablePolicy, self.policy)
+        offer = self.registry.find("trainer", self.settings.trainer.name)
+        trainer = offer.spec.factory(self.settings.trainer.options, self.context(self.policy))
+        offer = self.registry.find("curriculum", self.settings.curriculum.name)
+        curriculum = offer.spec.factory(self.settings.curriculum.options, self.context())
+        training = Training(
+            folder=self.folder,
+            settings=self.settings,
+            collector=self.own_collector(),
+            trainer=trainer,
+            curriculum=curriculum,
+            weights=policy,
+            valid=self.tasks("valid"),
+            final_stage=self.env_spec.stages[-1],
+            crew=self.crew,
+        )
+        if self.crew.is_main:
+            self._check_machine()
+        training.resume()
+        iterations = self.settings.train.iterations
+        with self.progress.stage(f"train {self.settings.trainer.name}", iterations) as stage:
+            stage.advance(training.iteration)
+            training.run(stage.advance)
+        if self.crew.is_main:
+            self.folder.write_folder(self.folder.policy, policy.save)
+
+    def _check_machine(self) -> None:
+        """Warn when a run goes on where its last bits may come out differently."""
+        import torch
+
+        here = {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "processes": self.accelerator.num_processes,
+            "device": str(self.accelerator.device.type),
+        }
+        path = self.folder.path / "machine.json"
+        if not path.exists():
+            write_json(path, here)
+            return
+        before = read_json(path)
+        changed = [f"{k} {before.get(k)} to {v}" for k, v in here.items() if before.get(k) != v]
+        if changed:
+            self.progress.warn(
+                f"resumed under other conditions ({', '.join(changed)}): "
+                "figures may differ in their last digits from an uninterrupted run's"
+            )
+
+    # -- evaluation -----------------------------------------------------------------------
+
+    def _eval(self) -> None:
+        settings = self.settings.eval
+        path = self.folder.evaluation_of(settings.split)
+        if path.exists() and read_json(path).get("settings") == attrs.asdict(settings):
+            return
+        if settings.decoding not in evaluation.DECODINGS:
+            raise ReflectError(
+                f"eval.decoding = {settings.decoding!r} is unknown",
+                why=f"known: {', '.join(evaluation.DECODINGS)}",
+            )
+        episodes = evaluation_episodes(
+            self.tasks(settings.split),
+            settings.episodes,
+            seed=self.settings.seed,
+            stage=self.env_spec.stages[-1],
+        )
+        if not episodes:
+            raise ReflectError(
+                f"there is nothing to evaluate on: no {settings.split} tasks",
+                then="choose another eval.split, or options that leave tasks for it",
+            )
+        contestants = self._contestants()
+        games = sum(
+            len(evaluation.DECODINGS[settings.decoding]) if contestant.decodes else 1
+            for contestant in contestants
+        )
+        started = time.perf_counter()
+        with self.progress.stage("eval", games * len(episodes)) as stage:
+
+            def advance(name: str, done: Sequence[Trajectory]) -> None:
+                stage.advance(len(done), **{name: success_rate(done)})
+
+            rows = evaluation.evaluate(
+                contestants,
+                episodes,
+                decoding=settings.decoding,
+                failed_episodes=self.settings.rollout.failed_episodes,
+                progress=advance,
+            )
+        write_json(
+            path,
+            {
+                "environment": {
+                    "name": self.settings.env.name,
+                    "version": self.env_spec.version,
+                    "options": attrs.asdict(self.settings.env.options),
+                },
+                "model": self.settings.model.name,
+                "seed": self.settings.seed,
+                "split": settings.split,
+                "episodes": len(episodes),
+                "settings": attrs.asdict(settings),
+                "rows": rows,
+            },
+        )
+        if not self.folder.finished("eval"):
+            seconds = round(time.perf_counter() - started, 3)
+            self.folder.time({"stage": "eval", "seconds": seconds})
+            self.folder.finish("eval")
+
+    def _contestants(self) -> list[Contestant]:
+        def modelless(policy: Policy) -> Callable[[], Collector]:
+            return lambda: self.collector(SilentReflector(), policy)
+
+        rows = [
+            Contestant("random", "random legal action", modelless(RandomPolicy()), decodes=False)
+        ]
+        for name in self.env_spec.baselines:
+            spec = self.registry.find("policy", name).spec
+            policy = spec.factory(spec.config(), self.context())
+            rows.append(Contestant(name, spec.summary or name, modelless(policy), decodes=False))
+
+        def own(folder: Path) -> Collector:
+            self._take_up(folder)
+            return self.own_collector()
+
+        if not self.policy_spec.trainable:
+            title = self.policy_spec.summary or self.settings.policy.name
+            rows.append(
+                Contestant(
+                    self.settings.policy.name, title, functools.partial(own, self.folder.warmup)
+                )
+            )
+            return rows
+        if self.folder.finished("sft"):
+            make = functools.partial(own, self.folder.warmup)
+            rows.append(Contestant("warmup", "warm-up only", make))
+        if self.folder.finished("train"):
+            make = functools.partial(own, self.folder.policy)
+            title = f"after {self.settings.trainer.name.upper()}"
+            rows.append(Contestant("trained", title, make))
+        if len(rows) == 1 + len(self.env_spec.baselines):
+            raise CheckpointError(
+                f"{self.folder.path} holds no policy to evaluate",
+                then="run the stages sft or train first",
+            )
+        return rows
+
+    def _report(self) -> None:
+        report.build(self.folder.path)

@@ -1,0 +1,121 @@
+"""The configuration of a run as attrs classes: what can be set, with defaults and help.
+
+``config.py`` reads and checks it; everything else is handed the resolved values.
+Options of plugins live with the plugins and appear here as :class:`Part`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from reflect_core.hookspecs import NoConfig, option
+
+
+@attrs.frozen
+class Part:
+    """A chosen plugin part: its name and its options, an instance of its spec's ``config``."""
+
+    name: str
+    options: Any = attrs.field(factory=NoConfig)
+
+
+@attrs.frozen
+class ModelSettings:
+    """Which causal language model plays, and how it is loaded and tuned."""
+
+    name: str = option("tiny", "Hub name or folder of a causal LM; 'tiny' ships with the package.")
+    revision: str | None = option(None, "Commit, branch or tag of a hub model.")
+    dtype: str = option(
+        "float32",
+        "Precision of the weights: float32, bfloat16 or float16.",
+        choices=("float32", "bfloat16", "float16"),
+    )
+    quantize: str = option(
+        "none",
+        "none, 8bit or 4bit (needs bitsandbytes and a GPU).",
+        choices=("none", "8bit", "4bit"),
+    )
+    tuning: str = option(
+        "auto", "full, lora, or auto: full below 50 M parameters.", choices=("auto", "full", "lora")
+    )
+    lora_r: int = option(16, "Rank of the LoRA adapters.", minimum=1)
+    lora_alpha: int = option(8, "Scale of the LoRA adapters.", minimum=1)
+    context: int = option(1024, "Longest prompt in tokens.", minimum=16)
+
+
+@attrs.frozen
+class TeachSettings:
+    """The teacher's examples for the warm-up."""
+
+    episodes: int = option(600, "Expert episodes, over the train tasks in turn.", minimum=0)
+    negatives: float = option(1.0, "Negative examples per episode; 0 turns them off.", minimum=0)
+
+
+@attrs.frozen
+class SftSettings:
+    """Supervised warm-up of both players."""
+
+    reflector_updates: int = option(200, "Optimizer steps for the reflector.", minimum=0)
+    policy_updates: int = option(200, "Optimizer steps for the policy.", minimum=0)
+    batch_size: int = option(32, "Examples per step.", minimum=1)
+    lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
+    max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)
+
+
+@attrs.frozen
+class RolloutSettings:
+    """How episodes are played."""
+
+    num_envs: int = option(48, "Episodes that run side by side in a cohort.", minimum=1)
+    temperature: float = option(1.0, "Of the policy while it samples.", minimum=0)
+    reflection_temperature: float = option(
+        1.0, "Of the reflector while it samples; 0 is greedy.", minimum=0
+    )
+    max_reflection_tokens: int = option(64, "Longest reflection in tokens.", minimum=1)
+    history: int = option(-1, "Past turns shown in the prompt; -1 for all that fit.", minimum=-1)
+    failed_episodes: float = option(
+        0.05, "Share of failed episodes above which the run stops.", minimum=0, maximum=1
+    )
+
+
+@attrs.frozen
+class TrainSettings:
+    """Online reinforcement learning."""
+
+    iterations: int = option(60, "Rounds of collect and update.", minimum=0)
+    episodes: int = option(96, "Episodes per iteration.", minimum=1)
+    valid_every: int = option(10, "Iterations between validations; the best is kept.", minimum=1)
+    valid_episodes: int = option(100, "Episodes of a validation, sampled.", minimum=1)
+    checkpoint_every: int = option(5, "Iterations between checkpoints.", minimum=1)
+    keep_checkpoints: int = option(2, "Newest checkpoints to keep beside the best.", minimum=1)
+
+
+@attrs.frozen
+class EvalSettings:
+    """The final evaluation on held-out tasks."""
+
+    split: str = option("test", "train, valid or test.", choices=("train", "valid", "test"))
+    episodes: int = option(200, "Episodes per row; every row plays the same ones.", minimum=1)
+    decoding: str = option(
+        "both", "sampled, argmax or both.", choices=("sampled", "argmax", "both")
+    )
+
+
+@attrs.frozen
+class Settings:
+    """One run, whole."""
+
+    seed: int
+    env: Part
+    reflector: Part
+    policy: Part
+    trainer: Part
+    curriculum: Part
+    model: ModelSettings = attrs.field(factory=ModelSettings)
+    teach: TeachSettings = attrs.field(factory=TeachSettings)
+    sft: SftSettings = attrs.field(factory=SftSettings)
+    rollout: RolloutSettings = attrs.field(factory=RolloutSettings)
+    train: TrainSettings = attrs.field(factory=TrainSettings)
+    eval: EvalSettings = attrs.field(factory=EvalSettings)

@@ -1,0 +1,203 @@
+"""Warm-up examples from an environment's expert: its own path, and the way back from errors.
+
+A positive example is a turn on the expert's path. For a negative one, at a random turn the
+expert's action is replaced by another legal action; what the expert says and does in the
+state that follows becomes the example, the wrong action itself never does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import attrs
+import cattrs
+
+from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.files import write_atomic
+from reflect_core.protocols import Environment, Expert
+from reflect_core.records import Example, PastTurn, State, Step, Task
+from reflect_core.settings import TeachSettings
+from reflect_core.streams import stream, stream_seed
+
+TRIES = 8
+"""Wrong actions that are tried before an episode is taken to have no way back."""
+
+
+@attrs.define
+class Lesson:
+    """What teaching gave.
+
+    Args:
+        examples: Positive and negative turns.
+        unsolved: Tasks that the expert did not solve; they are left out.
+        without_negative: Negative examples that were wanted but could not be had, because
+            every wrong move that was tried ended the episode or there was none.
+    """
+
+    examples: list[Example]
+    unsolved: list[str]
+    without_negative: int
+
+
+class _Walk:
+    """An environment together with the history that the core keeps for it."""
+
+    def __init__(self, environment: Environment, task: Task, *, seed: int, stage: str) -> None:
+        self.environment = environment
+        self.task = task
+        self.history: list[PastTurn] = []
+        self.observation = environment.reset(task, seed=seed, stage=stage)
+
+    @property
+    def expert(self) -> Expert:
+        assert isinstance(self.environment, Expert)
+        return self.environment
+
+    def state(self) -> State:
+        return State(self.task, self.observation, tuple(self.history))
+
+    def step(self, action: str) -> Step:
+        step = self.environment.step(action)
+        self.history.append(PastTurn(self.observation.text, action))
+        self.observation = step.observation
+        return step
+
+
+def teach(
+    environment: Environment,
+    tasks: Sequence[Task],
+    settings: TeachSettings,
+    *,
+    seed: int,
+    stages: Sequence[str],
+    progress: Callable[[], None] = lambda: None,
+) -> Lesson:
+    """Let the expert play ``settings.episodes`` episodes over the tasks in turn.
+
+    Args:
+        environment: Must implement :class:`reflect_core.protocols.Expert`.
+        tasks: Of the train split.
+        settings: How many episodes, how many negative examples per episode.
+        seed: Root of the random streams.
+        stages: The environment's stages; episodes go through them in turn.
+        progress: Called after each episode.
+
+    Raises:
+        ReflectError: The environment has no expert, or no task can be taught.
+    """
+    if not isinstance(environment, Expert):
+        raise ReflectError(
+            "this environment has no expert that could teach",
+            why="it does not implement expert_action and expert_reflection",
+            then="run without warm-up (teach.episodes=0), or use an environment with an expert",
+        )
+    if not tasks:
+        raise ReflectError("there are no train tasks to teach from")
+    lesson = Lesson([], [], 0)
+    order = stream(seed, "teach", "order").permutation(len(tasks))
+    for number in range(settings.episodes):
+        task = tasks[int(order[number % len(tasks)])]
+        stage = stages[number % len(stages)]
+        environment_seed = stream_seed(seed, "teach", number)
+        path = _positive(environment, task, environment_seed, stage)
+        if path is None:
+            lesson.unsolved.append(task.task_id)
+        else:
+            lesson.examples.extend(path)
+            wanted = _count(settings.negatives, seed, number)
+            found = list(
+                _negatives(environment, path, environment_seed, stage, wanted, seed, number)
+            )
+            lesson.examples.extend(found)
+            lesson.without_negative += wanted - len(found)
+        progress()
+    if settings.episodes and not lesson.examples:
+        raise ReflectError(
+            "the expert solved none of the tasks",
+            why=f"{len(lesson.unsolved)} episodes, none successful",
+            then="check the environment's expert",
+        )
+    return lesson
+
+
+def _count(mean: float, seed: int, number: int) -> int:
+    """A whole number whose mean over episodes is ``mean``."""
+    whole = int(mean)
+    return whole + int(stream(seed, "teach", number, "count").random() < mean - whole)
+
+
+def _positive(environment: Environment, task: Task, seed: int, stage: str) -> list[Example] | None:
+    """The expert's episode as examples; None where it does not solve the task."""
+    walk = _Walk(environment, task, seed=seed, stage=stage)
+    path: list[Example] = []
+    while True:
+        action = walk.expert.expert_action()
+        reflection = walk.expert.expert_reflection()
+        path.append(Example("positive", walk.state(), reflection, action))
+        step = walk.step(action)
+        if step.over:
+            return path if step.success else None
+
+
+def _negatives(
+    environment: Environment,
+    path: Sequence[Example],
+    environment_seed: int,
+    stage: str,
+    wanted: int,
+    seed: int,
+    number: int,
+) -> Iterator[Example]:
+    """At most ``wanted`` examples of what to do after a wrong move off the path."""
+    task = path[0].state.task
+    for count in range(wanted):
+        generator = stream(seed, "teach", number, "negative", count)
+        for _ in range(TRIES):
+            turn = int(generator.integers(len(path)))
+            right = path[turn].action
+            others = [a for a in path[turn].state.observation.legal_actions if a != right]
+            if not others:
+                continue
+            wrong = others[int(generator.integers(len(others)))]
+            walk = _Walk(environment, task, seed=environment_seed, stage=stage)
+            for example in path[:turn]:
+                walk.step(example.action)
+            if walk.step(wrong).over:
+                continue
+            yield Example(
+                "negative",
+                walk.state(),
+                walk.expert.expert_reflection(),
+                walk.expert.expert_action(),
+                wrong_action=wrong,
+            )
+            break
+
+
+def write_examples(path: Path, examples: Sequence[Example]) -> None:
+    """One JSON object a line, written at once or not at all."""
+    lines = [json.dumps(cattrs.unstructure(example)) for example in examples]
+    write_atomic(path, "".join(line + "\n" for line in lines))
+
+
+def read_examples(path: Path) -> list[Example]:
+    """Read what :func:`write_examples` wrote.
+
+    Raises:
+        CheckpointError: The file is missing or not of this form.
+    """
+    try:
+        with path.open(encoding="utf-8") as lines:
+            return [cattrs.structure(json.loads(line), Example) for line in lines]
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"no examples at {path}", then="run the teach stage first: reflect teach"
+        ) from error
+    except Exception as error:  # json and cattrs raise many kinds for a damaged file
+        raise CheckpointError(
+            f"the examples in {path} cannot be read",
+            why=str(error).splitlines()[0],
+            then="remove the file and teach again",
+        ) from error

@@ -1,0 +1,1 @@
+"""Doubles and contracts for the tests of plugins."""

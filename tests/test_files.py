@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reflect_core import files
+from reflect_core.errors import CheckpointError
+
+
+def test_write_replaces_whole_files(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_atomic(path, "eins\n")
+    files.write_atomic(path, "zwölf\n")
+    assert path.read_bytes() == "zwölf\n".encode()
+    files.write_atomic(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_write_leaves_the_old_content_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    path.write_text("old")
+
+    def fail(temporary: Path) -> None:
+        assert temporary.suffix == ".safetensors"
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        files.write_through(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_come_back_without_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    assert files.read_rows(path) == []
+    files.append_rows(path, {"a": 1}, {"b": "ü"})
+    files.append_rows(path, {"c": None})
+    with path.open("ab") as file:
+        file.write(b'{"d": 4')
+    assert files.read_rows(path) == [{"a": 1}, {"b": "ü"}, {"c": None}]
+
+
+@pytest.mark.parametrize("line", ["{]", "[1]", "7"])
+def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(f'{{"a": 1}}\n{line}\n')
+    with pytest.raises(CheckpointError, match="line 2"):
+        files.read_rows(path)
+
+
+def test_json_that_is_missing_or_broken(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"ü": [1]})
+    assert files.read_json(tmp_path / "a.json") == {"ü": [1]}
+    with pytest.raises(CheckpointError, match="is missing"):
+        files.read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_bytes(b"\xff{")
+    with pytest.raises(CheckpointError, match="not a JSON file"):
+        files.read_json(tmp_path / "c.json")
+
+
+def test_a_tree_can_be_flushed(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("x")
+    files.fsync_tree(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    program = (
+        "import sys, pathlib\n"
+        "from reflect_core import files\n"
+        "with files.lock(pathlib.Path(sys.argv[1])): print('held')"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with files.lock(tmp_path):
+        busy = subprocess.run(command, capture_output=True, text=True, check=False)
+    free = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "another process is at work" in busy.stderr
+    assert free.stdout == "held\n", free.stderr

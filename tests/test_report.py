@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reflect_core import report
+from reflect_core.errors import CheckpointError
+from reflect_core.stats import wilson
+
+
+def episodes(won: int, count: int = 40, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {
+            "episode": number,
+            "task_id": f"task-{number}",
+            "level": 1 + number % 3,
+            "success": number < won,
+            "return": 1.0 if number < won else -1.0,
+            "turns": 4,
+            **more,
+        }
+        for number in range(count)
+    ]
+
+
+def row(name: str, title: str, decoding: str, won: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"name": name, "title": title, "decoding": decoding, "episodes": won}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    evaluation = {
+        "environment": {"name": "filesys", "version": 1},
+        "split": "test",
+        "episodes": 40,
+        "rows": [
+            row("random", "random legal action", "-", episodes(2)),
+            row("warmup", "warm-up only", "sampled", episodes(20)),
+            row("warmup", "warm-up only", "argmax", episodes(24)),
+            row("trained", "after PPO", "sampled", episodes(36)),
+            row("trained", "after PPO", "argmax", episodes(38)),
+        ],
+    }
+    (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
+    metrics = [
+        {"stage": "teach", "episodes": 9},
+        {"stage": "train", "iteration": 1, "success_rate": 0.5},
+        {"stage": "train", "iteration": 2, "success_rate": 0.75},
+        {"stage": "valid", "iteration": 2, "success_rate": 0.8},
+        {"stage": "train", "iteration": 3, "success_rate": 0.9},
+    ]
+    lines = "".join(json.dumps(each) + "\n" for each in metrics)
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    return tmp_path
+
+
+def test_rows(folder: Path) -> None:
+    made = report.build(folder)
+    assert [each.success.estimate for each in made.rows] == [0.05, 0.5, 0.6, 0.9, 0.95]
+    assert made.rows[0].success == wilson(2, 40)
+    assert made.rows[1].mean_return == 0.0
+    assert made.rows[1].mean_turns == 4.0
+    assert made.rows[1].levels[1] == pytest.approx(7 / 14)
+    assert made.reference == "after PPO"
+
+
+def test_gains_compare_the_same_decoding(folder: Path) -> None:
+    random, sampled, argmax, trained, best = report.build(folder).rows
+    assert trained.gain is None
+    assert best.gain is None
+    assert sampled.gain is not None
+    assert argmax.gain is not None
+    assert random.gain is not None
+    assert sampled.gain.estimate == pytest.approx(0.9 - 0.5)
+    assert argmax.gain.estimate == pytest.approx(0.95 - 0.6)
+    assert random.gain.estimate == pytest.approx(0.9 - 0.05)
+    assert 0 < sampled.gain.low < sampled.gain.estimate < sampled.gain.high
+
+
+def test_only_episodes_that_both_played_are_compared(folder: Path) -> None:
+    content = json.loads((folder / "evaluation.json").read_text())
+    content["rows"][1]["episodes"] = content["rows"][1]["episodes"][30:]  # lost, all of them
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    gain = report.build(folder).rows[1].gain
+    assert gain is not None
+    assert gain.estimate == pytest.approx(6 / 10)
+
+
+def test_text_and_markdown(folder: Path) -> None:
+    made = report.build(folder)
+    text = made.text()
+    assert "filesys (version 1): 40 test episodes" in text
+    assert "after PPO minus this" in text
+    assert "50.0% [35.2, 64.8]" in text
+    assert "+40.0 [" in text
+    markdown = (folder / "report.md").read_text()
+    assert "| warm-up only | sampled | 50.0% [35.2, 64.8] |" in markdown
+    assert "| player | decoding | level 1 | level 2 | level 3 |" in markdown
+
+
+def test_json(folder: Path) -> None:
+    report.build(folder)
+    content = json.loads((folder / "report.json").read_text())
+    assert content["rows"][0]["success"]["estimate"] == 0.05
+    assert content["curve"][1] == {"iteration": 2, "success": 0.75, "valid": 0.8}
+
+
+def test_the_page_needs_nothing_else(folder: Path) -> None:
+    report.build(folder)
+    page = (folder / "report.html").read_text()
+    for foreign in ("http:", "https:", "<script", "<link", "url("):
+        assert foreign not in page
+    start, end = page.index("<svg"), page.index("</svg>") + len("</svg>")
+    svg = ElementTree.fromstring(page[start:end])
+    lines = {line.get("class"): line for line in svg.iter("polyline")}
+    assert len((lines["train"].get("points") or "").split()) == 3
+    assert len((lines["valid"].get("points") or "").split()) == 1
+
+
+def test_titles_are_escaped(folder: Path) -> None:
+    content = json.loads((folder / "evaluation.json").read_text())
+    content["rows"][0]["title"] = "<b>a|b</b>"
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    report.build(folder)
+    assert "<b>" not in (folder / "report.html").read_text()
+    assert "a\\|b" in (folder / "report.md").read_text()
+
+
+def test_a_run_that_was_not_trained_has_no_curve(folder: Path) -> None:
+    (folder / "metrics.jsonl").unlink()
+    report.build(folder)
+    assert "<svg" not in (folder / "report.html").read_text()
+
+
+def test_runs_of_several_seeds_are_clustered(folder: Path) -> None:
+    def both(first: int, second: int) -> list[dict[str, Any]]:
+        return episodes(first, seed=0) + episodes(second, seed=1)
+
+    content = json.loads((folder / "evaluation.json").read_text())
+    content["rows"] = [
+        row("warmup", "warm-up only", "sampled", both(20, 36)),
+        row("trained", "after PPO", "sampled", both(36, 36)),
+    ]
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    gain = report.build(folder).rows[0].gain
+    assert gain is not None
+    assert gain.estimate == pytest.approx(0.2)
+    assert gain.low == 0.0  # one of the two runs gained nothing
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", '{"rows": []}', "no", '{"rows": [{"name": 1}]}'])
+def test_what_is_not_an_evaluation_is_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(CheckpointError):
+        report.build(tmp_path)
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="reflect eval"):
+        report.build(tmp_path)

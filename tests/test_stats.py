@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reflect_core.stats import paired_difference, wilson
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        # z = 1.959964, z^2 = 3.841459; 1.959964 / 1.384146 * sqrt(0.025 + 0.009604) = 0.263406
+        (5, 10, 0.236594, 0.763406),
+        (0, 10, 0.0, 0.277533),  # z^2 / (n + z^2)
+        (10, 10, 0.722467, 1.0),
+        # centre 0.909604 / 1.019207 = 0.892462; half 1.923028 * sqrt(0.00045 + 0.000024) = 0.041868
+        (180, 200, 0.850594, 0.934330),
+    ],
+)
+def test_wilson_by_hand(successes: int, trials: int, low: float, high: float) -> None:
+    interval = wilson(successes, trials)
+    assert interval.estimate == successes / trials
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=2e-6)
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_estimate_and_mirrors(case: tuple[int, int]) -> None:
+    successes, trials = case
+    interval = wilson(successes, trials)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+    mirror = wilson(trials - successes, trials)
+    assert mirror.low == pytest.approx(1 - interval.high)
+
+
+@given(st.integers(0, 50), st.integers(2, 10))
+def test_more_trials_tell_more(successes: int, times: int) -> None:
+    few, many = wilson(successes, 50), wilson(successes * times, 50 * times)
+    assert many.high - many.low < few.high - few.low
+
+
+def test_wilson_without_trials_knows_nothing() -> None:
+    assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
+    with pytest.raises(ValueError, match="3 successes in 2"):
+        wilson(3, 2)
+
+
+def test_a_constant_gain_is_certain() -> None:
+    interval = paired_difference([3.0, 5.0, 9.0], [1.0, 3.0, 7.0])
+    assert (interval.low, interval.estimate, interval.high) == (2.0, 2.0, 2.0)
+
+
+def test_the_interval_agrees_with_the_normal_one() -> None:
+    # 400 pairs, of which 60 are won by one and 20 by the other
+    gains = [1.0] * 60 + [-1.0] * 20 + [0.0] * 320
+    interval = paired_difference(gains, [0.0] * 400)
+    error = math.sqrt((0.2 - 0.1**2) / 400)
+    assert interval.estimate == pytest.approx(0.1)
+    assert interval.low == pytest.approx(0.1 - 1.96 * error, abs=0.006)
+    assert interval.high == pytest.approx(0.1 + 1.96 * error, abs=0.006)
+
+
+def test_runs_that_disagree_widen_the_interval() -> None:
+    gains = [0.3] * 50 + [0.0] * 50 + [-0.3] * 50
+    zeros = [0.0] * 150
+    runs = [1] * 50 + [2] * 50 + [3] * 50
+    alone = paired_difference(gains, zeros)
+    clustered = paired_difference(gains, zeros, clusters=runs)
+    assert clustered.estimate == alone.estimate
+    # all three draws fall on one run once in nine times, so the ends are those runs
+    assert (clustered.low, clustered.high) == pytest.approx((-0.3, 0.3))
+    assert alone.high < 0.1
+
+
+def test_one_cluster_is_no_cluster() -> None:
+    ours, theirs = [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]
+    assert paired_difference(ours, theirs) == paired_difference(ours, theirs, clusters=[7] * 4)
+
+
+outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
+
+
+@given(outcomes, st.integers(0, 5))
+def test_laws_of_the_difference(pairs: list[tuple[bool, bool]], seed: int) -> None:
+    ours, theirs = [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
+    one = paired_difference(ours, theirs, resamples=500, seed=seed)
+    assert one == paired_difference(ours, theirs, resamples=500, seed=seed)
+    assert one.estimate == pytest.approx(np.mean(ours) - np.mean(theirs))
+    assert -1 <= one.low <= one.high <= 1
+    other = paired_difference(theirs, ours, resamples=500, seed=seed)
+    assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
+
+
+def test_pairs_must_match() -> None:
+    with pytest.raises(ValueError, match="one to one"):
+        paired_difference([1.0], [1.0, 2.0])
+    assert math.isnan(paired_difference([], []).estimate)

@@ -1,0 +1,97 @@
+"""Examples from an expert: what is taught, and what never is."""
+
+import json
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.settings import TeachSettings
+from reflect_core.teach import read_examples, teach, write_examples
+from reflect_core.testing.lamps import Lamps
+
+
+def lesson(environment=None, *, episodes=20, negatives=1.0, seed=0):
+    environment = environment or Lamps(horizon=3)
+    settings = TeachSettings(episodes=episodes, negatives=negatives)
+    return teach(environment, environment.tasks("train"), settings, seed=seed, stages=("full",))
+
+
+def test_positive_examples_are_the_experts_path():
+    examples = lesson(negatives=0.0).examples
+    assert len(examples) == 60
+    for example in examples:
+        lit = example.state.observation.text.split()[1]
+        assert example.kind == "positive"
+        assert example.action == f"push {lit}"
+        assert example.reflection.startswith(lit)
+
+
+def test_a_negative_example_is_the_correction_and_never_the_wrong_move():
+    examples = [e for e in lesson().examples if e.kind == "negative"]
+    assert examples
+    for example in examples:
+        last = example.state.history[-1]
+        assert last.action == example.wrong_action
+        assert example.wrong_action != f"push {last.observation.split()[1]}"
+        assert example.action == f"push {example.state.observation.text.split()[1]}"
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0, 3))
+def test_the_number_of_negatives_is_asked_for_in_the_mean(negatives):
+    found = lesson(episodes=60, negatives=negatives)
+    negative = sum(e.kind == "negative" for e in found.examples)
+    assert negative + found.without_negative == pytest.approx(60 * negatives, abs=30)
+
+
+def test_where_every_move_ends_the_episode_there_is_no_negative_and_that_is_counted():
+    found = lesson(Lamps(horizon=1), episodes=10)
+    assert found.without_negative == 10
+    assert all(e.kind == "positive" for e in found.examples)
+
+
+def test_teaching_repeats():
+    assert lesson(seed=4).examples == lesson(seed=4).examples
+    assert lesson(seed=4).examples != lesson(seed=5).examples
+
+
+def test_a_task_that_the_expert_fails_on_is_left_out_and_named():
+    class Wrong(Lamps):
+        def expert_action(self):
+            return "push red" if self.task.task_id == "train-0" else super().expert_action()
+
+    found = lesson(Wrong(horizon=3), episodes=16)
+    assert set(found.unsolved) == {"train-0"}
+    assert not any(e.state.task.task_id == "train-0" for e in found.examples)
+
+
+def test_an_environment_without_an_expert_says_so():
+    class Bare:
+        def tasks(self, split):
+            return Lamps().tasks(split)
+
+    with pytest.raises(ReflectError, match="no expert"):
+        lesson(Bare())
+
+
+def test_examples_survive_the_disk(tmp_path):
+    examples = lesson().examples
+    write_examples(tmp_path / "x.jsonl", examples)
+    assert read_examples(tmp_path / "x.jsonl") == examples
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"kind": 1}\n', json.dumps([1]) + "\n"])
+def test_damaged_examples_are_refused(tmp_path, damage):
+    path = tmp_path / "x.jsonl"
+    if damage:
+        path.write_text(damage)
+    with pytest.raises(CheckpointError, match=str(path)):
+        read_examples(path)
+
+
+def test_example_records_are_immutable():
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        lesson().examples[0].action = "push red"
