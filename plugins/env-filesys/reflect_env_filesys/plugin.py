@@ -1,0 +1,65 @@
+"""What this distribution offers to reflect; everything heavier is imported by the factories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, hookimpl
+from reflect_env_filesys.config import FilesysConfig
+
+if TYPE_CHECKING:
+    from reflect_core.context import Context, EnvironmentContext
+    from reflect_env_filesys.environment import FilesysEnvironment
+
+
+def make_environment(config: FilesysConfig, context: EnvironmentContext) -> FilesysEnvironment:
+    """Build the environment."""
+    from reflect_env_filesys.environment import FilesysEnvironment
+
+    return FilesysEnvironment(config, seed=context.seed)
+
+
+def make_unseen_name(config: Any, context: Context) -> Any:
+    """Build the policy that identifies names never asked for in train."""
+    from reflect_env_filesys.baselines import UnseenName
+
+    paths = [task.data.get("path") or [""] for task in context.tasks("train")]
+    return UnseenName(frozenset(path[-1] for path in paths))
+
+
+def make_shared_characters(config: Any, context: Context) -> Any:
+    """Build the policy that compares characters."""
+    from reflect_env_filesys.baselines import SharedCharacters
+
+    return SharedCharacters()
+
+
+@hookimpl
+def reflect_environments() -> Iterable[EnvironmentSpec]:
+    """The environment ``filesys``."""
+    yield EnvironmentSpec(
+        name="filesys",
+        factory=make_environment,
+        config=FilesysConfig,
+        summary="Explore a file tree and identify the file that answers the task.",
+        version=1,
+        baselines=("filesys-unseen-name", "filesys-shared-characters"),
+        # an observation holds all that matters; the past would only make prompts longer
+        defaults={"rollout.history": 0},
+    )
+
+
+@hookimpl
+def reflect_policies() -> Iterable[PolicySpec]:
+    """Two cheap baselines."""
+    yield PolicySpec(
+        name="filesys-unseen-name",
+        factory=make_unseen_name,
+        summary="Identifies a file whose name is no target of train.",
+    )
+    yield PolicySpec(
+        name="filesys-shared-characters",
+        factory=make_shared_characters,
+        summary="Takes the action that shares most characters with the task.",
+    )

@@ -1,0 +1,190 @@
+"""The two experts: what they know, what they say, how they fare."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+from reflect_env_filesys.config import FilesysConfig
+from reflect_env_filesys.environment import FilesysEnvironment
+from reflect_env_filesys.experts import Explorer
+from reflect_env_filesys.session import Session
+from reflect_env_filesys.snapshot import File
+from reflect_env_filesys.tree import ShownFolder, ShownTree
+
+from reflect_core.baselines import named_action
+from reflect_core.records import Task
+from reflect_core.streams import stream
+
+
+def play(environment: FilesysEnvironment, task: Task, seed: int) -> tuple[bool, list[str]]:
+    environment.reset(task, seed=seed)
+    actions: list[str] = []
+    while True:
+        actions.append(environment.expert_action())
+        step = environment.step(actions[-1])
+        if step.over:
+            return step.success, actions
+
+
+def test_both_solve_every_task_within_the_horizon(
+    default: FilesysEnvironment, searching: FilesysEnvironment
+) -> None:
+    for split in ("train", "valid", "test"):
+        for number, task in enumerate(default.tasks(split)):
+            success, actions = play(default, task, number)
+            assert success and len(actions) == task.level
+            success, actions = play(searching, task, number)
+            assert success and task.level <= len(actions) <= 13
+            assert not any(action.startswith("cat ") for action in actions)
+
+
+@pytest.mark.parametrize("mode", ["oracle", "explorer"])
+def test_they_recover_from_wrong_moves_while_turns_last(mode: str) -> None:
+    """After a few random moves the expert's action is legal and still leads to the file."""
+    environment = FilesysEnvironment(FilesysConfig(corpus="synthetic", expert=mode, horizon=40))
+    for number, task in enumerate(environment.tasks("train")[:80]):
+        generator = stream(number, "wrong")
+        observation = environment.reset(task, seed=number)
+        for _ in range(6):
+            legal = [a for a in observation.legal_actions if not a.startswith("id ")]
+            observation = environment.step(legal[int(generator.integers(len(legal)))]).observation
+        while True:
+            action = environment.expert_action()
+            assert action in observation.legal_actions
+            step = environment.step(action)
+            observation = step.observation
+            if step.over:
+                break
+        assert step.success
+
+
+@pytest.mark.parametrize("mode", ["oracle", "explorer"])
+def test_reflections_are_short_and_end_with_the_action(mode: str) -> None:
+    environment = FilesysEnvironment(FilesysConfig(expert=mode))
+    for number, task in enumerate(environment.tasks("train")[:100]):
+        generator = stream(number, "reflections")
+        observation = environment.reset(task, seed=number)
+        while True:
+            reflection = environment.expert_reflection()
+            action = environment.expert_action()
+            assert reflection.endswith(f" {action}")
+            assert len(reflection.split()) <= 14
+            menu = observation.legal_actions
+            assert menu[named_action(reflection, menu)] == action  # type: ignore[index]
+            moves = [action, *(a for a in menu if not a.startswith("id ")), "no command"]
+            step = environment.step(moves[int(generator.integers(len(moves)))])
+            observation = step.observation
+            if step.over:
+                break
+
+
+def small_tree() -> ShownTree:
+    """a holds aa and ab, b holds ba; the target lies in b/ba."""
+
+    def folder(index: int, path: str, parent: int, children: dict[str, int], *files: str):
+        made = {name: File(name, 4, b"text") for name in files}
+        return ShownFolder(index, path.rpartition("/")[2], path, parent, children, made)
+
+    return ShownTree(
+        (
+            folder(0, "/", -1, {"a": 1, "b": 2}, "top.py"),
+            folder(1, "/a", 0, {"aa": 3, "ab": 4}, "x.py"),
+            folder(2, "/b", 0, {"ba": 5}, "y.py"),
+            folder(3, "/a/aa", 1, {}, "z.py"),
+            folder(4, "/a/ab", 1, {}, "v.py"),
+            folder(5, "/b/ba", 2, {}, "goal.py", "w.py"),
+        ),
+        target_folder=5,
+        target="goal.py",
+    )
+
+
+def said(mode: str, *actions: str) -> str:
+    """The reflection after these actions in the small tree."""
+    from reflect_env_filesys.experts import EXPERTS
+
+    session = Session(small_tree(), wanted="goal.py", sentence="", horizon=15, cat_chars=80)
+    for action in actions:
+        if action in session.menu():
+            session.act(action)
+        else:
+            session.fail()
+    return EXPERTS[mode]().reflection(session)
+
+
+@pytest.mark.parametrize(
+    ("actions", "reflection"),
+    [
+        ((), "goal.py may be in b. cd b"),
+        (("cd b",), "goal.py may be in ba. cd ba"),
+        (("cd b", "cd ba"), "goal.py is here. id goal.py"),
+        (("cd a",), "cd a was wrong: goal.py is not in a. cd .."),
+        (("cd a", "cd aa"), "cd aa was wrong: goal.py is not in aa. cd .."),
+        (("cd a", "cd aa", "cd .."), "goal.py is not in a. cd .."),
+        (("cd b", "cd .."), "cd .. was wrong: goal.py may be in b. cd b"),
+        (("cat top.py",), "cat top.py was no help: goal.py may be in b. cd b"),
+        (("ls",), "That was no command: goal.py may be in b. cd b"),
+    ],
+)
+def test_what_the_oracle_says(actions: tuple[str, ...], reflection: str) -> None:
+    assert said("oracle", *actions) == reflection
+
+
+@pytest.mark.parametrize(
+    ("actions", "reflection"),
+    [
+        ((), "goal.py may be in a. cd a"),
+        (("cd a",), "goal.py may be in aa. cd aa"),
+        (("cd a", "cd aa"), "goal.py is not in aa. cd .."),
+        (("cd a", "cd aa", "cd .."), "goal.py may be in ab. cd ab"),
+        (("cd a", "cd aa", "cd ..", "cd ab", "cd .."), "goal.py is not in a. cd .."),
+        (("cd a", "cd .."), "cd .. was wrong: goal.py may be in a. cd a"),
+        (
+            ("cd a", "cd aa", "cd ..", "cd aa"),
+            "cd aa was wrong: goal.py is not in aa. cd ..",
+        ),
+        (("cd b", "cd ba"), "goal.py is here. id goal.py"),
+        (("cd b", "cd ba", "cd .."), "cd .. was wrong: goal.py is in ba. cd ba"),
+        (("cd b", "cd ba", "cat w.py"), "cat w.py was no help: goal.py is here. id goal.py"),
+    ],
+)
+def test_what_the_explorer_says(actions: tuple[str, ...], reflection: str) -> None:
+    assert said("explorer", *actions) == reflection
+
+
+def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) -> None:
+    """Folders that were not entered may hold anything: it acts and speaks the same."""
+    for number, task in enumerate(synthetic.tasks("test")[:60]):
+        generator = stream(number, "hidden")
+        observation = synthetic.reset(task, seed=number)
+        for _ in range(12):
+            session = synthetic._session
+            assert session is not None
+            before = Explorer().action(session), Explorer().reflection(session)
+            hidden = [f for f in session.tree.folders if f.index not in session.entered]
+            real = session.tree
+            emptied = tuple(
+                attrs.evolve(f, files={"other.py": File("other.py", 0, b"")}, children={})
+                if f in hidden
+                else f
+                for f in real.folders
+            )
+            session.tree = ShownTree(emptied, 0, "elsewhere.py")
+            session.target = (0, "elsewhere.py")
+            assert (Explorer().action(session), Explorer().reflection(session)) == before
+            session.tree, session.target = real, (real.target_folder, real.target)
+            legal = [a for a in observation.legal_actions if not a.startswith("id ")]
+            observation = synthetic.step(legal[int(generator.integers(len(legal)))]).observation
+
+
+def test_describe_is_solved_by_the_oracle_and_in_part_by_the_explorer() -> None:
+    oracle = FilesysEnvironment(FilesysConfig(kind="describe"))
+    explorer = FilesysEnvironment(FilesysConfig(kind="describe", expert="explorer"))
+    tasks = oracle.tasks("test")[:60]
+    for number, task in enumerate(tasks):
+        stem = task.data["path"][-1].removesuffix(".py")
+        assert stem.strip("_").lower() not in task.text.removeprefix("Which file is this? ").lower()
+        assert play(oracle, task, number)[0]
+    solved = [play(explorer, task, number) for number, task in enumerate(tasks)]
+    assert 0.1 < sum(success for success, _ in solved) / len(solved) < 1
+    assert all(len(actions) <= 15 and actions[-1].startswith("id ") for _, actions in solved)
