@@ -28,8 +28,10 @@ RUN = ["--env", "filesys", "--trainer", "ppo"]
 
 
 def reflect(*words: str) -> None:
-    """Call the command line in a process of its own."""
-    subprocess.run([sys.executable, "-m", "reflect_core", *words], check=True)
+    """Call the command line in a process of its own; its failure is ours."""
+    code = subprocess.call([sys.executable, "-m", "reflect_core", *words])
+    if code:
+        sys.exit(code)
 
 
 def seconds(folder: Path, stages: Iterable[str]) -> float:
@@ -98,14 +100,14 @@ def describe(pairs: Sequence[tuple[int, Path, Path]]) -> list[str]:
     # ru_maxrss counts kibibytes on Linux and bytes on macOS
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit / 1e9
-    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    threads = os.environ.get("OMP_NUM_THREADS", "not set")
     return [
         "Wall time of each stage:",
         "",
         *lines,
         "",
         f"Most memory of a process: {peak:.2f} GB. Python {platform.python_version()} on "
-        f"{platform.machine()}, {os.cpu_count()} cores, {threads} threads per process.",
+        f"{platform.machine()}, {os.cpu_count()} cores, OMP_NUM_THREADS {threads}.",
     ]
 
 

@@ -76,33 +76,18 @@ def load(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: It is missing, damaged or not one of ours.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    again = "remove this folder to resume from the checkpoint before it"
-    state = read_json(path / STATE)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    try:
+        return _read(path)
+    except OSError:
+        raise  # the disk's word, not the checkpoint's fault
+    except Exception as error:  # a foreign state or tensor file can raise anything
         raise CheckpointError(
-            f"{path} is not a checkpoint that this version reads",
-            why=f"{STATE} has no format {FORMAT}",
-            then=again,
-        )
-    for name, expected in state["sha256"].items():
-        if not (path / name).exists() or _sha256(path / name) != expected:
-            raise CheckpointError(
-                f"the checkpoint {path} is damaged",
-                why=f"{name} is missing or its content has changed",
-                then=again,
-            )
-    return Checkpoint(
-        iteration=state["iteration"],
-        policy=load_file(str(path / POLICY)),
-        trainer=torch.load(path / TRAINER, map_location="cpu", weights_only=True),
-        curriculum=state["curriculum"],
-        logs=state["logs"],
-        best_iteration=state["best_iteration"],
-        best_success=state["best_success"],
-    )
+            f"the checkpoint {path} cannot be read",
+            why=error.what
+            if isinstance(error, CheckpointError)
+            else f"{type(error).__name__}: {error}".splitlines()[0],
+            then="remove this folder to resume from the checkpoint before it",
+        ) from error
 
 
 def latest(folder: RunFolder) -> Path | None:
@@ -116,6 +101,27 @@ def prune(folder: RunFolder, *, keep: int, best: int) -> None:
     for path in _all(folder)[: -max(keep, 1)]:
         if path != path_of(folder, best):
             shutil.rmtree(path)
+
+
+def _read(path: Path) -> Checkpoint:
+    import torch
+    from safetensors.torch import load_file
+
+    state = read_json(path / STATE)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise CheckpointError(f"{STATE} has no format {FORMAT}")
+    for name in (POLICY, TRAINER):
+        if not (path / name).exists() or _sha256(path / name) != state["sha256"][name]:
+            raise CheckpointError(f"{name} is missing or its content has changed")
+    return Checkpoint(
+        iteration=state["iteration"],
+        policy=load_file(str(path / POLICY)),
+        trainer=torch.load(path / TRAINER, map_location="cpu", weights_only=True),
+        curriculum=state["curriculum"],
+        logs=state["logs"],
+        best_iteration=state["best_iteration"],
+        best_success=state["best_success"],
+    )
 
 
 def _all(folder: RunFolder) -> list[Path]:

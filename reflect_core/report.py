@@ -161,18 +161,19 @@ class Report:
         ]
 
 
-def build(folder: Path) -> Report:
+def build(folder: Path, evaluation: str = "evaluation.json") -> Report:
     """Make the report of a run and write its three files.
 
     Args:
-        folder: A run folder with an ``evaluation.json``.
+        folder: A run folder.
+        evaluation: The file in it; those of other splits than test have names of their own.
 
     Raises:
         CheckpointError: The evaluation is missing or is not one.
     """
     from reflect_core import report_html
 
-    report = load(folder)
+    report = load(folder, evaluation)
     files.write_json(folder / "report.json", report.plain())
     files.write_atomic(folder / "report.md", report.markdown())
     files.write_atomic(folder / "report.html", report_html.render(report))
@@ -180,12 +181,7 @@ def build(folder: Path) -> Report:
 
 
 def load(folder: Path, evaluation: str = "evaluation.json") -> Report:
-    """As :func:`build`, writing nothing.
-
-    Args:
-        folder: A run folder.
-        evaluation: The file in it; those of other splits have names of their own.
-    """
+    """As :func:`build`, writing nothing."""
     path = folder / evaluation
     if not path.exists():
         raise CheckpointError(

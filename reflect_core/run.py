@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
 
-from reflect_core import evaluation, report
+from reflect_core import checkpoint, evaluation, report
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.context import Context, EnvironmentContext
-from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.errors import ReflectError
 from reflect_core.evaluation import Contestant
 from reflect_core.files import read_json, write_json
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec
@@ -155,7 +155,7 @@ class Session:
         """The run's model, loaded once."""
         from reflect_core.lm.pool import ModelPool
 
-        return ModelPool(self.settings.model, self.accelerator.device)
+        return ModelPool(self.settings.model, self.accelerator.device, seed=self.settings.seed)
 
     def context(self, policy: Policy | None = None) -> Context:
         """What the factories of parts are given."""
@@ -227,11 +227,15 @@ class Session:
         work, needed = {
             "teach": (self._teach, self._learns and self.settings.teach.episodes > 0),
             "sft": (self._sft, self._learns and self.settings.teach.episodes > 0),
-            "train": (self._train, self.policy_spec.trainable),
+            "train": (
+                self._train,
+                self.policy_spec.trainable and self.settings.train.iterations > 0,
+            ),
         }[stage]
         if not needed:
             return
-        if self.crew.is_main:
+        # RL cuts the logs itself, to its last checkpoint
+        if self.crew.is_main and not (stage == "train" and checkpoint.latest(self.folder)):
             self.folder.rewind()
         self.crew.wait()
         started = time.perf_counter()
@@ -310,6 +314,7 @@ class Session:
 
             started = time.perf_counter()
             fit(progress=advance)
+            stage.advance(updates - (losses[-1][0] if losses else 0))
         if self.crew.is_main:
             for update, loss in losses:
                 self.folder.log({"stage": "sft", "player": player, "update": update, "loss": loss})
@@ -346,8 +351,8 @@ class Session:
             self._check_machine()
         training.resume()
         iterations = self.settings.train.iterations
-        with self.progress.stage(f"train {self.settings.trainer.name}", iterations) as stage:
-            stage.advance(training.iteration)
+        name = f"train {self.settings.trainer.name}"
+        with self.progress.stage(name, iterations, done=training.iteration) as stage:
             training.run(stage.advance)
         if self.crew.is_main:
             self.folder.write_folder(self.folder.policy, policy.save)
@@ -380,7 +385,12 @@ class Session:
     def _eval(self) -> None:
         settings = self.settings.eval
         path = self.folder.evaluation_of(settings.split)
-        if path.exists() and read_json(path).get("settings") == attrs.asdict(settings):
+        # one made before a later stage had ended lacks that stage's row
+        basis = {
+            "settings": attrs.asdict(settings),
+            "stages": [stage for stage in ("sft", "train") if self.folder.finished(stage)],
+        }
+        if path.exists() and basis.items() <= read_json(path).items():
             return
         if settings.decoding not in evaluation.DECODINGS:
             raise ReflectError(
@@ -428,7 +438,7 @@ class Session:
                 "seed": self.settings.seed,
                 "split": settings.split,
                 "episodes": len(episodes),
-                "settings": attrs.asdict(settings),
+                **basis,
                 "rows": rows,
             },
         )
@@ -469,11 +479,10 @@ class Session:
             title = f"after {self.settings.trainer.name.upper()}"
             rows.append(Contestant("trained", title, make))
         if len(rows) == 1 + len(self.env_spec.baselines):
-            raise CheckpointError(
-                f"{self.folder.path} holds no policy to evaluate",
-                then="run the stages sft or train first",
-            )
+            make = functools.partial(own, self.folder.warmup)
+            rows.append(Contestant("untuned", "the model as it was loaded", make))
         return rows
 
     def _report(self) -> None:
-        report.build(self.folder.path)
+        split = self.settings.eval.split
+        report.build(self.folder.path, self.folder.evaluation_of(split).name)

@@ -172,12 +172,10 @@ def _execute(folder: Path, settings: Settings, stages: Sequence[str], registry: 
 def _show(folder: Path, settings: Settings, stages: Sequence[str]) -> None:
     """Print the table of the last stage, on standard output, where it can be piped."""
     from reflect_core import report
+    from reflect_core.runfolder import RunFolder
 
-    split = settings.eval.split
-    if "report" in stages:
-        click.echo(report.load(folder).text())
-    elif "eval" in stages:
-        name = "evaluation.json" if split == "test" else f"evaluation-{split}.json"
+    if {"eval", "report"} & set(stages):
+        name = RunFolder(folder).evaluation_of(settings.eval.split).name
         click.echo(report.load(folder, name).text())
 
 

@@ -95,8 +95,9 @@ class Encoder:
             shorter = drop_oldest_half(parts)
             if len(shorter) == len(parts):
                 actions = sum(segment.kind == "action" for segment in parts)
+                wanted = f"{len(ids)} tokens" + (f" and {room} for the answer" if room else "")
                 raise PromptTooLong(
-                    f"a prompt of {len(ids)} tokens does not fit the context of {self.context}",
+                    f"a prompt of {wanted} does not fit the context of {self.context}",
                     why=f"the task, the observation and {actions} actions are never cut",
                     then="raise model.context, or choose options with shorter observations",
                 )

@@ -23,8 +23,11 @@ def inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Te
         (B,) int64; never an index of probability 0.
     """
     cumulative = probabilities.double().cumsum(dim=-1)
-    target = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]
-    return (cumulative <= target).sum(dim=-1).clamp_max(probabilities.shape[-1] - 1)
+    total = cumulative[:, -1:]
+    target = uniforms.double().unsqueeze(-1) * total
+    # a uniform that rounds up to 1 takes the last index with any probability
+    last = (cumulative < total).sum(dim=-1)
+    return torch.minimum((cumulative <= target).sum(dim=-1), last)
 
 
 @torch.no_grad()

@@ -34,9 +34,9 @@ def choose_labels(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     pairs = ["".join(pair) for pair in itertools.product(string.ascii_uppercase, repeat=2)]
     labels: list[int] = []
     for text in [*singles, *pairs]:
-        ids = tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
-        if len(ids) == 1 and ids[0] != tokenizer.unk_token_id and ids[0] not in labels:
-            labels.append(int(ids[0]))
+        label = _spaced(tokenizer, text)
+        if label is not None and label not in labels:
+            labels.append(label)
         if len(labels) == MOST:
             break
     if len(labels) < 2:
@@ -46,3 +46,14 @@ def choose_labels(tokenizer: PreTrainedTokenizerBase) -> list[int]:
             then="choose a model with a byte-level BPE or SentencePiece tokenizer",
         )
     return labels
+
+
+def _spaced(tokenizer: PreTrainedTokenizerBase, text: str) -> int | None:
+    """The token of a space and ``text``, None where these are not one token."""
+    ids = tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        # SentencePiece as in Llama 2 puts a space of its own before every text
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        if tokenizer.convert_ids_to_tokens(ids) != [f"\u2581{text}"]:
+            return None
+    return None if ids[0] == tokenizer.unk_token_id else int(ids[0])

@@ -69,6 +69,7 @@ class LmPolicy:
     ) -> list[Choice]:
         """One choice per state, in order; see :class:`reflect_core.protocols.Policy`."""
         temperature = self.settings.rollout.temperature
+        greedy = greedy or temperature == 0
         encoded = [self.encode(*parts) for parts in zip(states, reflections, draws, strict=True)]
         logits: list[torch.Tensor | None] = [None] * len(states)
         values = [0.0] * len(states)
@@ -88,7 +89,8 @@ class LmPolicy:
             if greedy:
                 index = int(scores.argmax())
             else:
-                uniform = torch.tensor([draws[row].stream("action").random()])
+                drawn = draws[row].stream("action").random()
+                uniform = torch.tensor([drawn], dtype=torch.float64)
                 index = int(inverse_cdf(logprobs.exp().unsqueeze(0), uniform))
             choices.append(
                 Choice(
@@ -100,7 +102,7 @@ class LmPolicy:
                     label_ids=label_ids,
                     temperature=0.0 if greedy else temperature,
                     weights_version=self.weights_version,
-                    truncated_turns=prompt.dropped,
+                    truncated_turns=-(-prompt.dropped // 2),  # two segments a turn
                 )
             )
         return choices
@@ -236,7 +238,9 @@ class LmPolicy:
                 self.module.value_head.load_state_dict(load_file(str(folder / VALUE_HEAD)))
             except Exception as error:  # safetensors and torch raise many kinds
                 raise CheckpointError(
-                    f"the value head in {folder} could not be read", why=str(error)
+                    f"the value head in {folder} could not be read",
+                    why=str(error).splitlines()[0],
+                    then="point to a folder that a run wrote, or make the run anew",
                 ) from error
 
 

@@ -23,6 +23,7 @@ from reflect_core.errors import CheckpointError, ConfigError, ModelError
 from reflect_core.lm.encode import Encoder
 from reflect_core.lm.quiet import quiet
 from reflect_core.settings import ModelSettings
+from reflect_core.streams import stream_seed
 
 TINY = Path(__file__).parent / "tiny"
 FULL_TUNING_BELOW = 50_000_000
@@ -47,6 +48,12 @@ def load_model(
             why=f"known: {', '.join(DTYPES)}",
         )
     quiet()
+    if _names_a_folder(settings.name) and not Path(settings.name).is_dir():
+        raise ModelError(
+            f"the model {settings.name!r} could not be loaded",
+            why="there is no such folder",
+            then="give a folder with a causal LM in safetensors, or a hub name",
+        )
     source = str(TINY) if settings.name == "tiny" else settings.name
     options: dict[str, Any] = {"revision": settings.revision} if settings.revision else {}
     try:
@@ -70,6 +77,11 @@ def load_model(
     return model.eval(), tokenizer
 
 
+def _names_a_folder(name: str) -> bool:
+    """Whether a model's name can only be a path: hub names have at most one slash."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
 def _quantization(settings: ModelSettings) -> Any:
     from transformers import BitsAndBytesConfig
 
@@ -90,11 +102,13 @@ class ModelPool:
     Args:
         settings: Which model, and how players are tuned.
         device: Where it lives.
+        seed: Decides the first weights of adapters.
     """
 
-    def __init__(self, settings: ModelSettings, device: torch.device) -> None:
+    def __init__(self, settings: ModelSettings, device: torch.device, *, seed: int = 0) -> None:
         self.settings = settings
         self.device = device
+        self.seed = seed
         self._base, self.tokenizer = load_model(settings, device)
         self._peft: PeftModel | None = None
         limit = getattr(self._base.config, "max_position_embeddings", None) or settings.context
@@ -128,10 +142,12 @@ class ModelPool:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        if self._peft is None:
-            self._peft = get_peft_model(self._base, config, adapter_name=role)
-        elif role not in self._peft.peft_config:
-            self._peft.add_adapter(role, config)
+        with torch.random.fork_rng():
+            torch.manual_seed(stream_seed(self.seed, "adapter", role))
+            if self._peft is None:
+                self._peft = get_peft_model(self._base, config, adapter_name=role)
+            elif role not in self._peft.peft_config:
+                self._peft.add_adapter(role, config)
         # the base's own modules now hold the adapters; both players see the same object
         return Player(role, self._base, self._peft)
 

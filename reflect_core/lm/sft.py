@@ -83,6 +83,11 @@ class _Report(TrainerCallback):
     def __init__(self, progress: Progress, losses: list[float]) -> None:
         self.progress, self.losses = progress, losses
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        # what is left of the last ten steps counts too, and may not be a number
+        control.should_log |= state.global_step == state.max_steps
+        return control
+
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if logs and "loss" in logs:
             self.losses.append(float(logs["loss"]))
@@ -99,8 +104,9 @@ def fit(
     progress: Progress,
     log_every: int = 10,
 ) -> list[float]:
-    """Minimise ``loss`` over the batches; returns the mean loss of each ``log_every`` steps.
+    """Minimise ``loss`` over the batches.
 
+    Returns the mean loss of each ``log_every`` steps, and of those that remain at the end.
     AdamW with a linear warm-up over a twentieth of the steps and cosine decay. The Trainer's
     own checkpoints are off: the stage is short and begins anew when it is interrupted.
 
@@ -108,6 +114,8 @@ def fit(
         NonFiniteLoss: The loss became NaN or infinite.
     """
     losses: list[float] = []
+    if not len(batches):
+        return losses
     with tempfile.TemporaryDirectory(prefix="reflect-sft-") as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,

@@ -1,6 +1,8 @@
 """Two who know what to do: one knows the path, the other searches.
 
-Both say in at most a line what to make of the last action and end with the next command.
+Both say what to make of the last action and of what is shown, and end with the next command.
+They are terse: a reflector writes a reflection token by token, which is what a rollout with a
+small model spends most of its time on.
 """
 
 from __future__ import annotations
@@ -8,6 +10,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from reflect_env_filesys.session import OPEN, LastMove, Place, Session
+
+WRONG_MOVE, NO_HELP, NO_COMMAND = "Wrong move. ", "No help. ", "No command. "
 
 
 class FilesysExpert(Protocol):
@@ -23,7 +27,7 @@ class FilesysExpert(Protocol):
 class Oracle:
     """Knows where the target is, as the paper's teacher does, and goes straight there.
 
-    Its reflections name folders that nobody could know to be right, hence "may be in".
+    Its reflections name folders that nobody could know to be right.
     """
 
     def action(self, session: Session) -> str:
@@ -35,7 +39,7 @@ class Oracle:
     def reflection(self, session: Session) -> str:
         """What one says who knows the way."""
         action = self.action(session)
-        return f"{_complaint(session, session.target)}{_claim(session, action)} {action}"
+        return f"{_complaint(session, session.target)}{_claim(action)}: {action}"
 
 
 class Explorer:
@@ -70,21 +74,18 @@ class Explorer:
         """What one says who has seen what the session has shown."""
         action = self.action(session)
         known = session.known()
-        if known is not None and action.startswith("cd "):
-            folder = session.tree.folders[known[0]]
-            claim = f"{_subject(session)} is in {folder.name or 'the root'}."
-        else:
-            claim = _claim(session, action)
-        return f"{self._complaint(session)}{claim} {action}"
+        back = known is not None and action.startswith("cd ")
+        claim = "Seen elsewhere" if back else _claim(action)
+        return f"{self._complaint(session)}{claim}: {action}"
 
     def _complaint(self, session: Session) -> str:
         last = session.last
         if last is None or last.known is not None or last.action is None:
             return _complaint(session, last.known if last else None)
         if last.action.startswith("cat "):
-            return f"{last.action} was no help: " if session.wanted is not None else ""
+            return NO_HELP if session.wanted is not None else ""
         going_up = last.action == "cd .."
-        return f"{last.action} was wrong: " if last.was_done != going_up else ""
+        return WRONG_MOVE if last.was_done != going_up else ""
 
     def _guess(self, session: Session) -> str:
         """A file of the present folder, one not known to be wrong if there is such."""
@@ -99,14 +100,14 @@ def _complaint(session: Session, goal: Place | None) -> str:
     if last is None:
         return ""
     if last.action is None:
-        return "That was no command: "
+        return NO_COMMAND
     if goal is None:
         return ""
     if last.action.startswith("cat "):
         read = (last.start, last.action.removeprefix("cat "))
         helps = session.wanted is None and read == goal
-        return "" if helps else f"{last.action} was no help: "
-    return f"{last.action} was wrong: " if _farther(session, last, goal) else ""
+        return "" if helps else NO_HELP
+    return WRONG_MOVE if _farther(session, last, goal) else ""
 
 
 def _farther(session: Session, last: LastMove, goal: Place) -> bool:
@@ -114,20 +115,10 @@ def _farther(session: Session, last: LastMove, goal: Place) -> bool:
     return len(session.tree.way(session.here, goal[0])) > len(before)
 
 
-def _claim(session: Session, action: str) -> str:
-    subject = _subject(session)
-    verb, _, name = action.partition(" ")
-    if verb == "id":
-        return f"{subject} is here."
-    if verb == "cat":
-        return f"{subject} may be {name}."
-    if name == "..":
-        return f"{subject} is not in {session.tree.folders[session.here].name}."
-    return f"{subject} may be in {name}."
-
-
-def _subject(session: Session) -> str:
-    return session.wanted if session.wanted is not None else "The file"
+def _claim(action: str) -> str:
+    if action.startswith("id "):
+        return "Here"
+    return "Not read yet" if action.startswith("cat ") else "Not here"
 
 
 EXPERTS: dict[str, type[Oracle] | type[Explorer]] = {"oracle": Oracle, "explorer": Explorer}

@@ -42,7 +42,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         name="filesys",
         factory=make_environment,
         config=FilesysConfig,
-        summary="Explore a file tree and identify the file that answers the task.",
+        summary="explore a file tree and identify the file that answers the task",
         version=1,
         baselines=("filesys-unseen-name", "filesys-shared-characters"),
         # an observation holds all that matters; the past would only make prompts longer
@@ -56,10 +56,10 @@ def reflect_policies() -> Iterable[PolicySpec]:
     yield PolicySpec(
         name="filesys-unseen-name",
         factory=make_unseen_name,
-        summary="Identifies a file whose name is no target of train.",
+        summary="identify a file whose name is no target of train",
     )
     yield PolicySpec(
         name="filesys-shared-characters",
         factory=make_shared_characters,
-        summary="Takes the action that shares most characters with the task.",
+        summary="the action that shares most characters with the task",
     )

@@ -58,7 +58,7 @@ def test_the_tasks_ask_the_questions_and_are_solved(published: Path) -> None:
             environment.reset(task, seed=number)
             assert environment.expert_action() == "cd docs"
             environment.step("cd docs")
-            assert environment.expert_reflection().startswith("The file is here. id page\\ ")
+            assert environment.expert_reflection().startswith("Here: id page\\ ")
             assert environment.step(environment.expert_action()).success
 
 

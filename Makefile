@@ -1,0 +1,60 @@
+# make demo        teach, warm up, train, evaluate and report on the default task
+# make test        everything that a change must pass
+# make bench-demo  repeat the published numbers of the demo
+# make lint        the quick part of make test
+
+PYTHON ?= python3
+VENV ?= .venv
+PLUGINS ?= $(sort $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml)))
+DEMO_PLUGINS = plugins/env-filesys plugins/reflector-local plugins/trainer-ppo
+RUN ?= reflect run --env filesys --trainer ppo
+PYTEST_ARGS ?= -n 2 --dist worksteal
+
+bin = $(VENV)/bin
+pip = $(bin)/python -m pip install --quiet --constraint constraints.txt
+manifests = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: demo test lint format types bench-demo bench-startup clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.installed
+	$(bin)/$(RUN)
+
+# one thread per process: two busy processes on two cores, not four
+test: export OMP_NUM_THREADS = 1
+test: lint types
+	$(bin)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-test
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+format: $(VENV)/.installed-test
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+types: $(VENV)/.installed-test
+	$(bin)/mypy reflect_core $(patsubst %/__init__.py,%,$(wildcard $(addsuffix /reflect_*/__init__.py,$(PLUGINS))))
+
+bench-demo: $(VENV)/.installed-test
+	$(bin)/python benchmarks/demo.py
+
+bench-startup: $(VENV)/.installed-test
+	$(bin)/python benchmarks/startup.py
+
+# Stamps, so that a second call installs nothing.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created $(manifests)
+	$(pip) $(foreach path,. $(DEMO_PLUGINS),--editable ./$(path))
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.created $(manifests)
+	$(pip) --editable '.[test]' $(foreach path,$(PLUGINS),--editable ./$(path))
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,131 @@
+"""The local reflector: one line per state, the same whatever stands beside it."""
+
+import pytest
+import reflect_reflector_local.reflector as module
+import torch
+from reflect_reflector_local.reflector import LocalReflector
+from small_models import ARCHITECTURES
+from toy import examples, hashes, pool, settings, stir, turns
+
+from reflect_core.errors import CheckpointError
+from reflect_core.records import Observation, PastTurn, State
+
+
+def make(model_folder, architecture="lfm2", tuning="full", *, seed=0, **sections):
+    folder = model_folder(architecture)
+    made = LocalReflector(
+        pool(folder, tuning, **sections.get("model", {})), settings(folder, tuning, **sections)
+    )
+    stir(made.player.trainable(), scale=0.3, seed=seed)
+    return made
+
+
+def ask(reflector, *, greedy=False, count=9):
+    states, _, draws = turns(count)
+    return reflector.reflect(states, draws, greedy=greedy)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("greedy", [True, False])
+def test_one_reflection_per_state_in_order_whatever_stands_beside_it(
+    model_folder, monkeypatch, architecture, greedy
+):
+    reflector = make(model_folder, architecture)
+    states, _, draws = turns()
+    alone = [
+        reflector.reflect([s], [d], greedy=greedy)[0] for s, d in zip(states, draws, strict=True)
+    ]
+    assert len(set(alone)) > 1
+    for rows in (1, 2, 64):
+        monkeypatch.setattr(module, "ROWS", rows)
+        assert reflector.reflect(states, draws, greedy=greedy) == alone
+    assert reflector.reflect(states[::-1], draws[::-1], greedy=greedy) == alone[::-1]
+
+
+def test_nothing_asked_nothing_said(model_folder):
+    assert make(model_folder).reflect([], [], greedy=False) == []
+
+
+def test_sampling_follows_the_draws_and_greedy_ignores_them(model_folder):
+    reflector = make(model_folder)
+    states, _, draws = turns()
+    assert ask(reflector) == ask(reflector)
+    assert reflector.reflect(states, draws[::-1], greedy=False) != ask(reflector)
+    assert reflector.reflect(states, draws[::-1], greedy=True) == ask(reflector, greedy=True)
+    assert ask(reflector) != ask(reflector, greedy=True)
+
+
+def test_temperature_zero_is_greedy(model_folder):
+    warm = make(model_folder)
+    cold = make(model_folder, rollout={"reflection_temperature": 0.0, "max_reflection_tokens": 6})
+    assert ask(cold) == ask(warm, greedy=True)
+
+
+@pytest.mark.parametrize("limit", [1, 5])
+def test_a_reflection_is_one_line_of_bounded_length(model_folder, limit):
+    reflector = make(model_folder, rollout={"max_reflection_tokens": limit})
+    tokenizer = reflector.models.tokenizer
+    said = ask(reflector, count=12)
+    assert all("\n" not in text and text == text.strip() for text in said)
+    # a model that spells nonsense may need more tokens to say it again, but never more bytes
+    longest = max(
+        len(piece) for piece in tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+    )
+    assert all(len(text) <= limit * longest for text in said)
+    assert any(said)
+
+
+def test_reflecting_changes_no_weights(model_folder):
+    for tuning in ("full", "lora"):
+        reflector = make(model_folder, tuning=tuning)
+        model = reflector.player.model
+        before = hashes(model.parameters())
+        switches = [p.requires_grad for p in model.parameters()]
+        ask(reflector)
+        assert hashes(model.parameters()) == before
+        assert [p.requires_grad for p in model.parameters()] == switches
+
+
+def test_a_long_past_is_cut_so_that_the_answer_fits(model_folder):
+    reflector = make(model_folder, model={"context": 96})
+    (state,), _, draws = turns(1)
+    past = tuple(PastTurn("The red lamp is lit " * 4, "push red") for _ in range(9))
+    long = State(state.task, Observation("now", state.observation.legal_actions), past)
+    assert len(reflector.reflect([long], draws, greedy=True)) == 1
+
+
+@pytest.mark.parametrize(("tuning", "share"), [("full", 0.5), ("lora", 0.97)])
+def test_it_learns_what_the_teacher_says(model_folder, tuning, share):
+    folder = model_folder("llama")
+    sft = {"reflector_updates": 60, "batch_size": 8, "lr": 2e-2}
+    reflector = LocalReflector(
+        pool(folder, tuning, lora_r=16),
+        settings(folder, tuning, sft=sft, rollout={"max_reflection_tokens": 40}),
+    )
+    losses = reflector.fit(examples(), progress=lambda step, loss: None)
+    assert losses[-1] < share * losses[0]
+    if tuning == "full":  # adapters on a random base of this size learn next to nothing
+        said = ask(reflector, greedy=True)
+        assert sum("lit. push" in text for text in said) > len(said) // 2
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_saved_and_loaded_it_says_the_same(model_folder, tmp_path, tuning):
+    saved = make(model_folder, tuning=tuning, seed=3)
+    saved.save(tmp_path / "r")
+    loaded = make(model_folder, tuning=tuning)
+    assert ask(loaded) != ask(saved)
+    loaded.load(tmp_path / "r")
+    assert ask(loaded) == ask(saved)
+    with pytest.raises(CheckpointError):
+        loaded.load(tmp_path / "nowhere")
+
+
+def test_a_line_break_ends_a_reflection(model_folder):
+    reflector = make(model_folder)
+    (break_id,) = reflector.models.encoder.text("\n")
+    assert any(ask(reflector, greedy=True))
+    head = reflector.player.model.get_output_embeddings()
+    only = torch.tensor([break_id])
+    head.register_forward_hook(lambda module, inputs, logits: logits.index_fill(-1, only, 1e6))
+    assert not any(ask(reflector, greedy=True))
