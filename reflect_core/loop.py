@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -147,8 +148,10 @@ class Training:
                         {
                             "task_id": trajectory.task.task_id,
                             "actions": [turn.action for turn in trajectory.transitions],
-                            "rewards": [turn.reward for turn in trajectory.transitions],
-                            "logprobs": [turn.choice.logprob for turn in trajectory.transitions],
+                            "rewards": [_written(turn.reward) for turn in trajectory.transitions],
+                            "logprobs": [
+                                _written(turn.choice.logprob) for turn in trajectory.transitions
+                            ],
                         }
                         for trajectory in trajectories
                     ],
@@ -204,6 +207,11 @@ class Training:
                 best=self.best_iteration,
             )
         self.crew.wait()
+
+
+def _written(number: float) -> float | str:
+    """A number as JSON can hold it; one that is not finite as a word."""
+    return number if math.isfinite(number) else str(number)
 
 
 def success_rate(trajectories: Sequence[Trajectory]) -> float:

@@ -1,19 +1,23 @@
 """What the models read, as ordered segments of plain text.
 
 Both players read the same state. The reflector's prompt ends with ``Reflection:`` and it
-goes on from there; the policy's prompt continues with the reflection, the numbered menu
-and ``Action:``, and the next token is the label of an action. All legal actions stand in
-that one prompt (single-prompt action enumeration), so one forward pass chooses.
+goes on from there. The policy's prompt has the menu after the state, then the reflection, and
+the next token is the label of an action. All legal actions stand in that one prompt
+(single-prompt action enumeration), so one forward pass chooses.
+
+The menu stands before the reflection, and each label behind its action: a reflection that
+ends by naming a command stands where the menu had that command, and what came next there is
+its label. Finding it is one step for an induction head. With the reflection first, the label
+is found in two steps, which a small model learns far more slowly.
 
     Task: Find hmac.py
     / : json/ re/ hmac.py       past turns, oldest first: what was shown
     > cd json                   and what was done
     /json: decoder.py ...       the present observation
-    Reflection: hmac.py is here. id hmac.py
     Actions:
     cd json<label>
     id hmac.py<label>
-    Action:<label>
+    Reflection: hmac.py is here. id hmac.py<label>
 
 Segments are tokenised one by one and never merged, so that a prefix stays a prefix and a
 label has the same token wherever it stands.
@@ -92,19 +96,17 @@ def reflector_segments(state: State, *, history: int) -> list[Segment]:
 def policy_segments(state: State, reflection: str, menu: Menu, *, history: int) -> list[Segment]:
     """The policy's prompt; its completion is the label of the chosen action.
 
-    Without a reflection the ``Reflection:`` line is left out.
+    Without a reflection the prompt ends with ``Action:`` instead.
     """
     segments = state_segments(state, history=history)
-    if reflection:
-        segments.append(Segment("cue", "Reflection:"))
-        segments.append(Segment("reflection", f" {reflection}\n"))
     segments.append(Segment("cue", "Actions:\n"))
     for position in menu.order:
         segments.append(Segment("action", state.observation.legal_actions[position]))
         segments.append(Segment("label", str(menu.labels[position])))
         segments.append(Segment("cue", "\n"))
-    segments.append(Segment("cue", "Action:"))
-    return segments
+    if not reflection:
+        return [*segments, Segment("cue", "Action:")]
+    return [*segments, Segment("cue", "Reflection:"), Segment("reflection", f" {reflection}")]
 
 
 def drop_oldest_half(segments: Sequence[Segment]) -> list[Segment]:

@@ -144,6 +144,17 @@ def test_eval_may_look_elsewhere(runs: Runs, reflect: Any) -> None:
     assert tomllib.loads(Path("mine/run.toml").read_text())["eval"]["split"] == "test"
 
 
+def test_a_run_on_another_split_reports_on_that(runs: Runs, reflect: Any) -> None:
+    def validated(folder: Path) -> None:
+        evaluated(folder)
+        (folder / "evaluation.json").unlink()
+
+    runs.behave = validated
+    answer = reflect("run", "--env", "maze", "eval.split=valid")
+    assert answer.code == 0, answer.err
+    assert "after PPO" in answer.out
+
+
 def test_a_dry_run_shows_and_does_nothing(runs: Runs, reflect: Any, tmp_path: Path) -> None:
     answer = reflect("run", "--env", "maze", "--dry-run")
     assert answer.code == 0

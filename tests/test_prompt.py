@@ -36,11 +36,17 @@ def test_history_can_be_limited_or_left_out():
     assert text(state_segments(state(3), history=0)) == "Task: win\nnow\n"
 
 
-def test_the_policy_prompt_begins_with_the_reflectors_prompt():
-    draws = Draws(0, ("x",))
-    menu = draw_menu(2, 10, draws)
-    asked = reflector_segments(state(2), history=-1)
-    assert policy_segments(state(2), "well", menu, history=-1)[: len(asked)] == asked
+def test_both_prompts_begin_with_the_state():
+    menu = draw_menu(2, 10, Draws(0, ("x",)))
+    common = state_segments(state(2), history=-1)
+    assert reflector_segments(state(2), history=-1)[: len(common)] == common
+    assert policy_segments(state(2), "well", menu, history=-1)[: len(common)] == common
+
+
+def test_the_label_follows_the_reflection():
+    menu = draw_menu(2, 10, Draws(0, ("x",)))
+    assert text(policy_segments(state(), "go on", menu, history=-1)).endswith("Reflection: go on")
+    assert text(policy_segments(state(), "", menu, history=-1)).endswith("\nAction:")
 
 
 def test_without_a_reflection_there_is_no_line_for_it():

@@ -43,8 +43,13 @@ def settings(folder: Path, tuning: str = "full", **sections: Any) -> Settings:
         "rollout": (RolloutSettings, {"num_envs": 4, "max_reflection_tokens": 6}),
         "train": (
             TrainSettings,
-            {"iterations": 3, "episodes": 6, "valid_every": 2, "valid_episodes": 4,
-             "checkpoint_every": 1},
+            {
+                "iterations": 3,
+                "episodes": 6,
+                "valid_every": 2,
+                "valid_episodes": 4,
+                "checkpoint_every": 1,
+            },
         ),
         "eval": (EvalSettings, {"episodes": 6}),
     }
@@ -52,8 +57,13 @@ def settings(folder: Path, tuning: str = "full", **sections: Any) -> Settings:
         name: kind(**{**defaults, **sections.pop(name, {})})
         for name, (kind, defaults) in plain.items()
     }
-    parts = {"env": "lamps", "reflector": "local", "policy": "lm", "trainer": "ppo",
-             "curriculum": "uniform"}
+    parts = {
+        "env": "lamps",
+        "reflector": "local",
+        "policy": "lm",
+        "trainer": "ppo",
+        "curriculum": "uniform",
+    }
     registry = lamps_registry()
     kinds = {"env": "environment"}
     for section, name in parts.items():
@@ -67,9 +77,9 @@ def settings(folder: Path, tuning: str = "full", **sections: Any) -> Settings:
     return Settings(seed=sections.pop("seed", 0), model=model, **made, **sections)
 
 
-def lamps_registry(**lamps: Any) -> Registry:
+def lamps_registry(*, make: Any = Lamps, **lamps: Any) -> Registry:
     """The installed plugins and the environment ``lamps``."""
-    spec = EnvironmentSpec(name="lamps", factory=lambda config, context: Lamps(**lamps))
+    spec = EnvironmentSpec(name="lamps", factory=lambda config, context: make(**lamps))
     plugin = module(reflect_environments=environments(spec))
     installed = importlib.metadata.entry_points(group=GROUP)
     return load([*installed, FakeEntryPoint("lamps", lambda: plugin)], disabled=())  # type: ignore[list-item]
@@ -86,7 +96,9 @@ def policy(folder: Path, tuning: str = "full", *, models: Any = None, **sections
     from reflect_core.lm.policy import LmPolicy
 
     made = LmPolicy(
-        models or pool(folder, tuning), settings(folder, tuning, **sections), critic=True
+        models or pool(folder, tuning, **sections.get("model", {})),
+        settings(folder, tuning, **sections),
+        critic=True,
     )
     stir(made.trainable())
     return made
@@ -104,8 +116,11 @@ def examples(episodes: int = 8, *, negatives: float = 1.0) -> list[Example]:
     """The lamp expert's turns: histories of no and of one turn, right and wrong."""
     lamps = Lamps()
     lesson = teach(
-        lamps, lamps.tasks("train"), TeachSettings(episodes=episodes, negatives=negatives),
-        seed=0, stages=["full"],
+        lamps,
+        lamps.tasks("train"),
+        TeachSettings(episodes=episodes, negatives=negatives),
+        seed=0,
+        stages=["full"],
     )
     return lesson.examples
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from reflect_env_filesys.session import OPEN, LastMove, Place, Session
+from reflect_env_filesys.session import NEW, OPEN, LastMove, Place, Session
 
 WRONG_MOVE, NO_HELP, NO_COMMAND = "Wrong move. ", "No help. ", "No command. "
 
@@ -64,7 +64,7 @@ class Explorer:
                 if (session.here, name) not in session.excerpts:
                     return f"cat {name}"
         marks = {name: session.mark(child) for name, child in folder.children.items()}
-        for mark in (OPEN, ""):
+        for mark in (OPEN, NEW):
             for name, its in marks.items():
                 if its == mark:
                     return f"cd {name}"

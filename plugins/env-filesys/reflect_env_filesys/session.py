@@ -10,8 +10,10 @@ from reflect_env_filesys.tree import ShownTree
 Place = tuple[int, str]
 """A file: index of its folder and its name."""
 
-OPEN, DONE = "(open)", "(done)"
-"""Marks of folders that were entered: something below is left to look at, or nothing is."""
+NEW, OPEN, DONE, FILES = "new:", "open:", "done:", "files:"
+"""Groups of a listing: folders that were not entered yet; those that were, with something
+below left to look at or nothing; and files. The word stands before the names, so that a model
+that reads from left to right knows what a name is when it reads it."""
 
 
 @attrs.frozen
@@ -117,9 +119,9 @@ class Session:
         self.last = LastMove(None, self.here)
 
     def mark(self, index: int) -> str:
-        """What a listing says behind a folder: nothing if it was not entered yet."""
+        """The group of a folder in a listing."""
         if index not in self.entered:
-            return ""
+            return NEW
         return DONE if self._done(index) else OPEN
 
     def known(self) -> Place | None:
@@ -139,10 +141,12 @@ class Session:
         if self.over:
             return result
         folder = self.tree.folders[self.here]
-        entries = [f"{name}/{self.mark(child)}" for name, child in folder.children.items()]
-        entries.extend(folder.files)
+        groups: dict[str, list[str]] = {NEW: [], OPEN: [], DONE: [], FILES: list(folder.files)}
+        for name, child in folder.children.items():
+            groups[self.mark(child)].append(name)
+        entries = [" ".join([group, *names]) for group, names in groups.items() if names]
         turns = "1 turn" if self.turns_left == 1 else f"{self.turns_left} turns"
-        present = f"{folder.path}, {turns} left: {' '.join(entries)}"
+        present = f"{folder.path}, {turns} left. {' '.join(entries)}"
         return f"{result}\n{present}" if result else present
 
     def state_key(self) -> str:

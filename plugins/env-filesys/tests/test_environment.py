@@ -173,7 +173,7 @@ def test_marks_say_what_is_left_below(synthetic: FilesysEnvironment) -> None:
             below = [a for a in inside.legal_actions if a.startswith("cd ") and a != "cd .."]
             name = first.removeprefix("cd ")
             outside = synthetic.step("cd ..").observation
-            assert f"{name}/({'open' if below else 'done'})" in outside.text
+            assert f"{'open' if below else 'done'}: {name} " in outside.text
             checked += 1
     assert checked > 20
 

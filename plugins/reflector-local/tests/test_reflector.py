@@ -8,6 +8,7 @@ from small_models import ARCHITECTURES
 from toy import examples, hashes, pool, settings, stir, turns
 
 from reflect_core.errors import CheckpointError
+from reflect_core.lm.generate import generate
 from reflect_core.records import Observation, PastTurn, State
 
 
@@ -86,12 +87,21 @@ def test_reflecting_changes_no_weights(model_folder):
         assert [p.requires_grad for p in model.parameters()] == switches
 
 
-def test_a_long_past_is_cut_so_that_the_answer_fits(model_folder):
+def test_a_long_past_is_cut_so_that_the_answer_fits(model_folder, monkeypatch):
     reflector = make(model_folder, model={"context": 96})
+    lengths = []
+
+    def watched(model, prompts, uniforms, *, max_new_tokens, **more):
+        lengths.extend(len(prompt) + max_new_tokens for prompt in prompts)
+        return generate(model, prompts, uniforms, max_new_tokens=max_new_tokens, **more)
+
+    monkeypatch.setattr(module, "generate", watched)
     (state,), _, draws = turns(1)
-    past = tuple(PastTurn("The red lamp is lit " * 4, "push red") for _ in range(9))
-    long = State(state.task, Observation("now", state.observation.legal_actions), past)
-    assert len(reflector.reflect([long], draws, greedy=True)) == 1
+    for length in range(1, 25):
+        past = tuple(PastTurn("red " * length, "push red") for _ in range(9))
+        long = State(state.task, Observation("now", state.observation.legal_actions), past)
+        assert len(reflector.reflect([long], draws, greedy=True)) == 1
+    assert max(lengths) <= 96
 
 
 @pytest.mark.parametrize(("tuning", "share"), [("full", 0.5), ("lora", 0.97)])
@@ -123,9 +133,11 @@ def test_saved_and_loaded_it_says_the_same(model_folder, tmp_path, tuning):
 
 def test_a_line_break_ends_a_reflection(model_folder):
     reflector = make(model_folder)
-    (break_id,) = reflector.models.encoder.text("\n")
-    assert any(ask(reflector, greedy=True))
-    head = reflector.player.model.get_output_embeddings()
-    only = torch.tensor([break_id])
-    head.register_forward_hook(lambda module, inputs, logits: logits.index_fill(-1, only, 1e6))
-    assert not any(ask(reflector, greedy=True))
+    plan = [*reflector.models.encoder.text("red"), *reflector.models.encoder.text("\nblue blue")]
+    said = iter(plan)
+
+    def dictate(module, inputs, logits):
+        return logits.index_fill(-1, torch.tensor([next(said)]), 1e6)
+
+    reflector.player.model.get_output_embeddings().register_forward_hook(dictate)
+    assert ask(reflector, greedy=True, count=1) == ["red"]

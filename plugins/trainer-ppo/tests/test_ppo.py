@@ -11,7 +11,7 @@ import torch
 from reflect_trainer_ppo.plugin import PpoConfig
 from reflect_trainer_ppo.trainer import PpoTrainer, explained_variance
 from small_models import ARCHITECTURES
-from toy import context, hashes, play, policy, rewarded
+from toy import context, hashes, play, policy, rewarded, stir
 
 from reflect_core.errors import NonFiniteLoss
 
@@ -88,6 +88,13 @@ def test_the_first_ratio_is_one_at_another_temperature_too(model_folder):
     player = make(model_folder, rollout={"temperature": 0.6})
     figures = trainer(player, minibatch_size=64).update(play(player), iteration=0)
     assert figures["first_ratio_error"] < 1e-5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_in_half_precision_the_first_ratio_is_near_one(model_folder, architecture):
+    player = make(model_folder, architecture, model={"dtype": "bfloat16"})
+    figures = trainer(player, update_epochs=1, minibatch_size=64).update(play(player), iteration=0)
+    assert figures["first_ratio_error"] < 0.02
 
 
 @pytest.mark.parametrize("tuning", ["full", "lora"])
@@ -321,6 +328,7 @@ def test_saved_loaded_and_updated_is_updated_to_the_last_bit(model_folder, tunin
     torch.save({"policy": player.state_dict(), "trainer": learner.state_dict()}, buffer)
 
     other = make(model_folder, tuning=tuning)
+    stir(other.trainable(), seed=9)
     fresh = trainer(other, **options)
     buffer.seek(0)
     saved = torch.load(buffer, weights_only=True)

@@ -1,0 +1,94 @@
+"""Two processes under ``accelerate launch`` train one policy."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ITERATIONS = 2
+OPTIONS = (
+    "corpus=synthetic", "horizon=4", "env.folders=2", "entries=3", "levels=1",
+    "teach.episodes=4", "reflector_updates=1", "policy_updates=2", "sft.batch_size=4",
+    "num_envs=4", "max_reflection_tokens=4", f"iterations={ITERATIONS}", "train.episodes=5",
+    "valid_every=1", "valid_episodes=3", "eval.episodes=4", "minibatch_size=8",
+    "micro_batch_size=3", "model.context=512",
+)  # fmt: skip
+
+
+def start(model, folder, *more, processes=1):
+    hashes = folder.with_suffix(".hashes")
+    hashes.mkdir()
+    launch = []
+    if processes > 1:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        # with --cpu the launcher starts one process only, whatever it is told
+        launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1",
+                  "--num_processes", str(processes), "--mixed_precision", "no",
+                  "--dynamo_backend", "no", "--main_process_port", str(port)]  # fmt: skip
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, *launch, str(HERE / "watched_run.py"), str(hashes), "run",
+         "--env", "filesys", "--trainer", "ppo", "--model", str(model), "--out", str(folder),
+         *OPTIONS, *more],
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1",
+             "ACCELERATE_USE_CPU": "true"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder.parent,
+    )  # fmt: skip
+
+
+def finish(process):
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
+    return out
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def told(folder):
+    """What each process wrote down: lines of (episodes, hash of the weights)."""
+    return {
+        path.name: [line.split() for line in path.read_text().splitlines()]
+        for path in sorted(folder.with_suffix(".hashes").iterdir())
+    }
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path):
+    folder = tmp_path / "two"
+    out = finish(start(model_folder("lfm2"), folder, processes=2))
+    assert out.count("Everything is in") == 1
+    stages = [row["stage"] for row in rows(folder)]
+    assert stages == ["teach", "sft", "sft", "valid", "train", "valid", "train", "valid"]
+    assert list(json.loads((folder / "stages.json").read_text())) == [
+        "teach", "sft", "train", "eval",
+    ]  # fmt: skip
+    seen = told(folder)
+    assert set(seen) == {"0", "1"}
+    assert seen["0"] == seen["1"]
+    assert [int(episodes) for episodes, _ in seen["0"]] == [5] * ITERATIONS
+    assert len({digest for _, digest in seen["0"]}) == ITERATIONS
+    assert json.loads((folder / "evaluation.json").read_text())["rows"][-1]["name"] == "trained"
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_update_of_one(model_folder, tmp_path):
+    # without a warm-up, whose batches are larger with more processes
+    runs = {n: tmp_path / f"with-{n}" for n in (1, 2)}
+    for n, folder in runs.items():
+        finish(start(model_folder("lfm2"), folder, "teach.episodes=0", "iterations=1", processes=n))
+    one, two = (rows(folder) for folder in runs.values())
+    assert [row["stage"] for row in one] == ["valid", "train", "valid"]
+    for alone, together in zip(one, two, strict=True):
+        assert alone.keys() == together.keys()
+        for name, value in alone.items():
+            if name != "first_ratio_error":  # the mean over processes of their largest
+                assert together[name] == pytest.approx(value, abs=1e-4), name
