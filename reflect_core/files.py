@@ -47,7 +47,8 @@ def write_through(path: Path, write: Callable[[Path], object]) -> None:
     The temporary file has the suffix of ``path``, for writers that look at it. It is removed
     when ``write`` raises, so that a full disk leaves the old content and no litter.
     """
-    temporary = path.with_name(f".{path.stem}-{os.getpid()}{path.suffix}")
+    # always of one name: what a killed process left behind is overwritten, not kept
+    temporary = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         write(temporary)
         _fsync(temporary)

@@ -103,7 +103,7 @@ def main(model: Path, out: Path, seed: int) -> None:
     kills = []
     for stage in PLAN:
         # what a checkpoint saved is not done again, so later attempts have fewer events
-        share = 2 / ITERATIONS if stage == "train" else 1
+        share = {"train": 2 / ITERATIONS, "eval": 0.5}.get(stage, 1)
         fatal = generator.randint(1, int(share * counts[stage]))
         code = attempt(model, out / "killed", seed, (stage, fatal))
         saved = checkpoint.latest(RunFolder(out / "killed"))

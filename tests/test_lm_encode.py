@@ -44,13 +44,15 @@ def test_every_earlier_prompt_of_an_episode_is_a_prefix_of_the_later_ones():
         assert longest[: len(ids(past))] == ids(past)
 
 
-def test_the_policys_prompt_goes_on_where_the_reflectors_ends():
+def test_both_players_read_the_same_tokens_of_the_state():
     menu = draw_menu(2, len(encoder().labels), Draws(0, ("m",)))
-    asked = encoder().prompt(reflector_segments(state(), history=-1)).ids.tolist()
-    # what would merge across the border if the text were tokenised whole
-    for reflection in ("red", ":", " :", "\n"):
+    shared = encoder().prompt(state_segments(state(), history=-1)).ids.tolist()
+    asked = encoder().prompt(reflector_segments(state(), history=-1)).ids
+    assert asked[: len(shared)].tolist() == shared
+    # what would merge across a border if the text were tokenised whole
+    for reflection in ("red", ":", " :", "\n", ""):
         whole = encoder().prompt(policy_segments(state(), reflection, menu, history=-1)).ids
-        assert whole[: len(asked)].tolist() == asked
+        assert whole[: len(shared)].tolist() == shared
 
 
 @given(st.lists(st.text(max_size=12), max_size=5))

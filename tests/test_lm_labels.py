@@ -122,19 +122,22 @@ def test_in_a_prompt_a_label_has_one_id_after_its_action_and_at_the_answer(token
     encoder = Encoder(tokenizers[kind], context=4096)
     menu = draw_menu(len(ENDINGS), len(encoder.labels), Draws(3, ("menu",)))
     state = State(Task("t", "train", "win"), Observation("A b C: 1 2 3", ENDINGS))
-    ids = encoder.prompt(policy_segments(state, "B is next", menu, history=-1)).ids.tolist()
     answers = encoder.label_ids(menu.labels).tolist()
     assert len(set(answers)) == len(ENDINGS)
-    menu_from = len(ids) - sum(
-        len(encoder.text(ENDINGS[i])) + 1 + len(encoder.text("\n")) for i in menu.order
-    ) - len(encoder.text("Action:"))  # fmt: skip
-    place = menu_from
-    for position in menu.order:
-        action = list(encoder.text(ENDINGS[position]))
-        assert ids[place : place + len(action)] == action
-        assert ids[place + len(action)] == answers[position]
-        place += len(action) + 1 + len(encoder.text("\n"))
-    assert ids[place:] == list(encoder.text("Action:"))
+    segments = policy_segments(state, "B is next", menu, history=-1)
+    ids = encoder.prompt(segments).ids.tolist()
+    place = len(encoder.prompt([]).ids)
+    named = None
+    for segment in segments:
+        if segment.kind == "label":
+            assert ids[place] == answers[named]
+            place += 1
+        else:
+            tokens = list(encoder.text(segment.text))
+            assert ids[place : place + len(tokens)] == tokens
+            place += len(tokens)
+            named = ENDINGS.index(segment.text) if segment.kind == "action" else None
+    assert place == len(ids)
 
 
 def test_reserved_labels_are_preferred_and_text_cannot_spell_them(tokenizers):

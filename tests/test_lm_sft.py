@@ -48,11 +48,11 @@ def test_warming_up_the_policy_lowers_its_loss(model_folder, monkeypatch, tuning
     losses = player.fit(
         found, reflect=True, progress=lambda step, loss: reported.append((step, loss))
     )
-    assert before == pytest.approx(math.log(4), abs=0.1)
+    assert before == pytest.approx(math.log(4), abs=0.25)
     assert mean_loss(player, found) < 0.8 * before
     assert losses == [loss for _, loss in reported]
     assert [step for step, _ in reported] == [10, 20, 30, 40]
-    assert losses[0] == pytest.approx(math.log(4), abs=0.15)
+    assert losses[-1] < losses[0] < math.log(4) + 0.25
 
 
 @pytest.mark.parametrize("updates", [1, 7, 13])

@@ -127,7 +127,7 @@ class PpoTrainer:
             ) * weight
             if not torch.isfinite(loss):
                 raise NonFiniteLoss(
-                    f"the PPO loss is {float(loss)} in update {self.updates}",
+                    f"the PPO loss is {float(loss.detach())} in update {self.updates}",
                     why=", ".join(f"{k} {float(v):.3g}" for k, v in terms.items()),
                     then="resume from the last checkpoint with a lower trainer.lr",
                 )
