@@ -115,5 +115,7 @@ def drop_oldest_half(segments: Sequence[Segment]) -> list[Segment]:
     One block rather than turn by turn, so that a cached prefix survives several turns.
     """
     places = [i for i, segment in enumerate(segments) if segment.kind == "history"]
-    dropped = set(places[: (len(places) + 1) // 2])
+    # a past turn is two segments, what was shown and what was done; they go together
+    turns = len(places) // 2
+    dropped = set(places[: 2 * ((turns + 1) // 2)])
     return [segment for i, segment in enumerate(segments) if i not in dropped]

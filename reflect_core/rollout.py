@@ -19,7 +19,7 @@ from reflect_core.records import (
     Trajectory,
     Transition,
 )
-from reflect_core.streams import stream_seed
+from reflect_core.streams import stream, stream_seed
 
 
 @attrs.frozen
@@ -93,10 +93,15 @@ def training_episodes(
 def evaluation_episodes(
     tasks: Sequence[Task], episodes: int, *, seed: int, stage: str
 ) -> list[Episode]:
-    """Episodes over the tasks in turn; named by task, so that every policy plays the same."""
+    """Episodes over the tasks in turn; named by task, so that every policy plays the same.
+
+    The order is shuffled, the same for every seed: environments list tasks by kind or level,
+    and the first few would not stand for all.
+    """
     planned = []
+    order = stream(0, "eval", "order").permutation(len(tasks))
     for index in range(episodes if tasks else 0):
-        task, visit = tasks[index % len(tasks)], index // len(tasks)
+        task, visit = tasks[int(order[index % len(tasks)])], index // len(tasks)
         name = ("eval", task.split, task.task_id, visit)
         planned.append(
             Episode(index, task, stage, index, name, stream_seed(seed, *name, "environment"))

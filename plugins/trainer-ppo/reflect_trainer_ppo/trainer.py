@@ -71,11 +71,13 @@ class PpoTrainer:
         steps: list[dict[str, float]] = []
         with self.policy.training():
             for epoch in range(config.update_epochs):
+                before = len(steps)
                 order = stream(self.seed, "ppo", iteration, epoch).permutation(len(turns))
                 for start in range(0, len(turns), config.minibatch_size):
                     rows = [int(i) for i in order[start : start + config.minibatch_size]]
                     steps.append(self._step(turns, rows))
-                if config.target_kl is not None and self._mean_kl(steps) > config.target_kl:
+                approx_kl = np.mean([step["approx_kl"] for step in steps[before:]])
+                if config.target_kl is not None and approx_kl > config.target_kl:
                     break
         self.updates += 1
         self.policy.weights_version = self.updates
@@ -94,10 +96,6 @@ class PpoTrainer:
             gae_lambda=self.config.gae_lambda,
             final_value=trajectory.final_value if trajectory.truncated else 0.0,
         )
-
-    def _mean_kl(self, steps: Sequence[Mapping[str, float]]) -> float:
-        passed = math.ceil(len(steps) / max(1, self.config.update_epochs))
-        return float(np.mean([step["approx_kl"] for step in steps[-passed:]]))
 
     def _step(self, turns: Sequence[Any], rows: Sequence[int]) -> dict[str, float]:
         """One optimizer step on a minibatch, accumulated over micro-batches."""

@@ -1,0 +1,218 @@
+"""The embedded model `tiny`: its files, its tokenizer, its skills and the text it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from safetensors import safe_open  # noqa: E402
+from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "reflect_core" / "lm" / "tiny"
+WEIGHTS = FOLDER / "model.safetensors"
+sys.path.insert(0, str(ROOT / "tools"))
+
+import pretrain_tiny  # noqa: E402
+import tiny_text  # noqa: E402
+
+PROMPT = (
+    "see zorbek.py now.\nlist:\ntalim.py<|12|>\nzorbek.py<|40|>\nzorval.py<|77|>\nopen rim<|03|>\n"
+    "so:"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).eval()
+
+
+def drafts(count, seed=11):
+    rng = random.Random(seed)
+    return [tiny_text.make_example(rng, level=(n % 5) / 4) for n in range(count)]
+
+
+def test_size_and_dtype(model):
+    assert 1_000_000 <= sum(p.numel() for p in model.parameters()) <= 2_000_000
+    assert sum(f.stat().st_size for f in FOLDER.rglob("*") if f.is_file()) <= 5_000_000
+    with safe_open(WEIGHTS, framework="pt") as file:
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.bfloat16}  # noqa: SIM118
+    assert not list(FOLDER.glob("*.bin")) + list(FOLDER.glob("*.pt"))
+
+
+def test_card_names_the_weights():
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in card
+    assert "python tools/pretrain_tiny.py --out" in card
+
+
+def test_labels_are_atomic(tokenizer, model):
+    ids = {tokenizer.convert_tokens_to_ids(label) for label in tiny_text.LABELS}
+    assert len(ids) == len(tiny_text.LABELS) == 100
+    assert max(ids) < model.config.vocab_size == len(tokenizer)
+    for label in tiny_text.LABELS:
+        assert tokenizer(label, add_special_tokens=False).input_ids == [
+            tokenizer.convert_tokens_to_ids(label)
+        ]
+
+
+def test_text_never_makes_a_special_token(tokenizer):
+    special = set(tokenizer.all_special_ids)
+    assert special == set(range(103))
+    texts = [
+        "<|07|>",
+        "a<|07|>b",
+        "<|pad|><|bos|><|eos|>",
+        "< |07|>",
+        "<|7|>",
+        "\u00e9\u4e16 \t\r\n",
+    ]
+    texts += [draft.text for draft in drafts(200)]
+    for text in texts:
+        ids = tokenizer(text, split_special_tokens=True).input_ids
+        assert not special & set(ids), text
+        assert tokenizer.decode(ids) == text
+
+
+def test_a_name_has_the_same_tokens_everywhere(tokenizer):
+    ids = tokenizer("zorbek").input_ids
+    for text in ("see zorbek", "zorbek.py", "a/zorbek/b", "x_zorbek-y", "zorbek, k", "(zorbek)"):
+        found = tokenizer(text).input_ids
+        assert any(found[i : i + len(ids)] == ids for i in range(len(found))), text
+
+
+def test_nothing_is_added_at_the_ends(tokenizer):
+    first, second = "the names are", " zorbek"
+    both = tokenizer(first).input_ids + tokenizer(second).input_ids
+    assert tokenizer.decode(both) == first + second
+    assert tokenizer.padding_side == "left"
+    assert (tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id) == (0, 1, 2)
+
+
+@torch.no_grad()
+def test_left_padding_leaves_logits_unchanged(tokenizer, model):
+    texts = [PROMPT, "so:", "one two three four five\none two"]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    assert batch.input_ids[1, 0] == tokenizer.pad_token_id
+    together = model(**batch).logits[:, -1]
+    for row, text in enumerate(texts):
+        alone = model(**tokenizer(text, return_tensors="pt")).logits[0, -1]
+        torch.testing.assert_close(together[row], alone, atol=1e-4, rtol=1e-4)
+
+
+def test_cached_generation_equals_uncached(tokenizer, model):
+    batch = tokenizer(
+        [PROMPT, "first: lamp zorbek stone\nagain:"], padding=True, return_tensors="pt"
+    )
+    options = {"max_new_tokens": 12, "do_sample": False, "eos_token_id": None}
+    cached = model.generate(**batch, use_cache=True, **options)
+    plain = model.generate(**batch, use_cache=False, **options)
+    assert cached.tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize(("name", "level", "floor"), [
+    ("lookup_before", 1.0, 0.5),
+    ("lookup_after", 1.0, 0.5),
+])  # fmt: skip
+def test_held_out_look_up(tokenizer, model, name, level, floor):
+    skill = getattr(tiny_text, name)
+    measured = pretrain_tiny.measure(
+        model, tokenizer.backend_tokenizer, level=level, examples=48, skills=[skill]
+    )
+    assert measured[name] >= floor
+
+
+def test_word_list_has_no_reserved_name():
+    words = [word for kind in tiny_text.load_words().values() for word in kind]
+    assert 600 <= len(set(words)) <= 1200
+    assert not {word for word in words if tiny_text.reserved_in(word)}
+
+
+def test_text_has_no_module_and_no_room():
+    modules = {name.lower() for name in sys.stdlib_module_names}
+    rooms = {"kitchen", "bathroom", "bedroom", "living room", "livingroom"}
+    for draft in drafts(3000):
+        text = draft.text.lower()
+        words = set(re.findall(r"[a-z]+", text)) | set(re.findall(r"[a-z_][a-z_0-9]*", text))
+        assert not words & modules, text
+        assert not any(room in text for room in rooms), text
+        assert not tiny_text.reserved_in(draft.text)
+
+
+def test_a_reserved_name_is_noticed():
+    assert tiny_text.reserved_in("see Argparse.py") == {"argparse"}
+    assert tiny_text.reserved_in("a/importlib/b") == {"importlib"}
+    assert tiny_text.reserved_in("the bathroom 1") == {"bathroom"}
+    assert not tiny_text.reserved_in("zorbek.py")
+
+
+def test_tools_stand_alone():
+    for name in ("tiny_text.py", "pretrain_tiny.py"):
+        source = (ROOT / "tools" / name).read_text(encoding="utf-8")
+        imports = re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source, flags=re.MULTILINE)
+        assert not [module for module in imports if module.startswith(("reflect", "plugins"))]
+
+
+def test_same_seed_same_text():
+    assert [d.pieces for d in drafts(300)] == [d.pieces for d in drafts(300)]
+    assert [d.text for d in drafts(20)] != [d.text for d in drafts(20, seed=12)]
+
+
+@pytest.mark.parametrize("skill", tiny_text.SKILLS, ids=lambda skill: skill.__name__)
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_every_skill_asks_something(skill, level):
+    rng = random.Random(5)
+    for _ in range(20):
+        draft = tiny_text.make_example(rng, level, skill)
+        assert draft.text
+        if skill is not tiny_text.story:
+            assert any(weight >= tiny_text.COPY_WEIGHT for _, weight in draft.pieces)
+
+
+def test_look_up_answers_follow_from_the_text():
+    rng = random.Random(7)
+    for _ in range(200):
+        pieces = tiny_text.make_example(rng, 1.0, tiny_text.lookup_before).pieces
+        labels = [text for text, weight in pieces if weight == 1.0]
+        assert labels
+        listed = "".join(text for text, weight in pieces if weight < 1.0)
+        assert all(label in listed for label in labels)
+
+
+def test_short_training_is_reproducible(tokenizer, monkeypatch):
+    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
+    settings = pretrain_tiny.Settings(
+        seed=3, steps=3, decay=1, warmup=1, tokens_per_batch=512, compiled=False
+    )
+    first, facts = pretrain_tiny.train(settings, tokenizer)
+    second, _ = pretrain_tiny.train(settings, tokenizer)
+    assert facts["step"] == 3
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    untrained = pretrain_tiny.build_model(3).state_dict()
+    assert any(not torch.equal(first[key], untrained[key]) for key in first)
+
+
+def test_training_goes_on_from_a_checkpoint(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
+    settings = pretrain_tiny.Settings(
+        seed=3, steps=4, decay=1, warmup=1, tokens_per_batch=512, compiled=False
+    )
+    whole, _ = pretrain_tiny.train(settings, tokenizer)
+    file = tmp_path / "run.pt"
+    pretrain_tiny.train(settings, tokenizer, checkpoint=file, stop_after=2)
+    parted, _ = pretrain_tiny.train(settings, tokenizer, checkpoint=file)
+    assert all(torch.equal(whole[key], parted[key]) for key in whole)
