@@ -92,9 +92,11 @@ def describe_tasks(environment: FilesysEnvironment) -> None:
         observation = environment.reset(task, seed=number)
         places: dict[str, int] = {}
         while True:
-            place, _, listing = observation.text.splitlines()[-1].partition(" left: ")
+            place, _, listing = observation.text.splitlines()[-1].partition(" left. ")
             path = place.rpartition(",")[0]
-            places[path] = places.get(path, 0) or len(listing.split())
+            # words that end with a colon head a group of entries
+            names = [word for word in listing.split() if not word.endswith(":")]
+            places[path] = places.get(path, 0) or len(names)
             characters.append(
                 len(task.text) + len(observation.text) + sum(map(len, observation.legal_actions))
             )

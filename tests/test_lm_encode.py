@@ -123,11 +123,12 @@ def test_when_it_does_not_fit_the_oldest_history_goes_and_nothing_else(past, con
     kept = history[made.dropped :]
     assert made.ids.tolist() == head + [token for ids in kept for token in ids] + tail
     assert len(made.ids) + room <= context
-    # no more than was needed, one halving at a time
-    sizes, left = [len(history)], len(history)
-    while left:
-        left //= 2
-        sizes.append(left)
+    # no more than was needed, one halving at a time, and whole turns only
+    turns = len(history) // 2
+    sizes = [2 * turns]
+    while turns:
+        turns //= 2
+        sizes.append(2 * turns)
     stage = sizes.index(len(kept))
     if stage:
         before = history[len(history) - sizes[stage - 1] :]

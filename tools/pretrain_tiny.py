@@ -64,11 +64,11 @@ class Settings:
     """What determines the weights, besides the versions of the libraries."""
 
     seed: int = 0
-    steps: int = 8400
+    steps: int = 9500
     warmup: int = 150
-    decay: int = 1800
-    hold: int = 2100
-    ramp: int = 4500
+    decay: int = 2000
+    hold: int = 1500
+    ramp: int = 5000
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.02
     clip: float = 1.0

@@ -540,6 +540,39 @@ def lookup_before(world: World) -> Draft:
     return draft
 
 
+def lookup_told(world: World) -> Draft:
+    """A labelled list, then sentences, each of which names an item; the cue asks its label."""
+    draft = Draft("lookup_told")
+    rng = world.rng
+    items = world.items(world.count(2, 26))
+    labels = world.labels(len(items))
+    cue = world.cue()
+    lead = rng.choice(("", "", "", "note: ", f"{world.word('noun')}: ", f"{world.made_up()}: "))
+    before = rng.choice(("did", "past", "seen", "was", "then", world.word("past")))
+    draft.tell(world.filler(0, 2))
+    if world.chance(0.4):
+        for item in rng.sample(items, min(len(items) - 1, rng.randint(1, 4))):
+            draft.give(f"{before}: {item}\n")
+    draft.tell(world.header())
+    Format.draw(world, 0.6).write(draft, items, labels)
+    _close(draft, world)
+    order = list(zip(items, labels, strict=True))
+    for item, label in rng.sample(order, min(len(order), rng.randint(1, 5))):
+        query = (_part(item, items, world) or item) if world.chance(0.25) else item
+        said = world.mention(query)
+        if len(items) > 2 and world.chance(0.12):
+            other = rng.choice([i for i in items if i != item])
+            said = rng.choice((f"not {other} but {item}", f"{item}, not {other}"))
+        elif world.chance(0.2):
+            said = f"{world.made_up()} is not in the list. {said}"
+        draft.give(lead + said)
+        draft.tell("\n" if world.chance(0.8) else " ")
+        draft.tell(cue)
+        draft.ask(label)
+        draft.tell("\n")
+    return draft
+
+
 def lookup_after(world: World) -> Draft:
     """A labelled list, then many questions, each answered by a label."""
     draft = Draft("lookup_after")
@@ -1194,9 +1227,10 @@ def story(world: World) -> Draft:
 # How often each skill is drawn: at the very start of the curriculum, and after it.  The
 # start has only dense matching and copying over few symbols, from which the rest follows.
 SKILLS: dict[Callable[[World], Draft], tuple[float, float]] = {
-    lookup_before: (35, 24),
-    queries_before: (10, 9),
-    lookup_after: (35, 12),
+    lookup_before: (35, 16),
+    lookup_told: (0, 18),
+    queries_before: (10, 7),
+    lookup_after: (35, 14),
     inverse: (0, 3),
     seen_before: (5, 7),
     marked: (0, 7),
@@ -1207,7 +1241,7 @@ SKILLS: dict[Callable[[World], Draft], tuple[float, float]] = {
     chained: (0, 3),
     paths: (0, 5),
     listing: (0, 5),
-    conditional: (0, 9),
+    conditional: (0, 11),
     told_then_label: (0, 4),
     order: (0, 2),
     grid: (0, 3),

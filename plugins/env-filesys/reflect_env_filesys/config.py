@@ -41,13 +41,16 @@ class FilesysConfig:
     folders: int = option(
         6, "Most folders shown below the root; at most half the horizon.", minimum=1
     )
-    levels: str = option("3 12 45 40", "Weights of the targets' levels; the last: or deeper.")
-    train_tasks: int = option(600, "Most train tasks.", minimum=1)
-    valid_tasks: int = option(120, "Most valid tasks.", minimum=1)
-    test_tasks: int = option(240, "Most test tasks.", minimum=1)
+    levels: str = option("1 9 55 35", "Weights of the targets' levels; the last: or deeper.")
+    train_tasks: int = option(400, "Most train tasks.", minimum=1)
+    valid_tasks: int = option(100, "Most valid tasks.", minimum=1)
+    test_tasks: int = option(200, "Most test tasks.", minimum=1)
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
+    pattern: str | None = option(
+        None, "Files to read, such as *.md; if none, *.py of the library, else all."
+    )
     longest_name: int = option(
-        40, "Entries whose name is longer (as shown) are left out.", minimum=1
+        32, "Entries whose name is longer (as shown) are left out.", minimum=1
     )
     max_files: int = option(
         20_000, "Most files read from a folder; the rest is left out.", minimum=3
@@ -110,6 +113,6 @@ def level_weights(text: str) -> tuple[float, ...]:
         raise ConfigError(
             f"option levels={text!r} is not a list of weights",
             why="numbers of at least 0, not all of them 0, are needed",
-            then="levels='3 12 45 40'",
+            then="levels='1 9 55 35'",
         )
     return tuple(weight / total for weight in weights)

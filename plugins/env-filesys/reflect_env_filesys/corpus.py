@@ -15,7 +15,7 @@ from reflect_env_filesys.config import FilesysConfig, level_weights
 from reflect_env_filesys.names import shown_name
 from reflect_env_filesys.snapshot import HEAD_BYTES, Folder, Snapshot, read_folder
 from reflect_env_filesys.split import SPLITS, Path, Pool, divide, make_pool
-from reflect_env_filesys.stdlib import not_library, stdlib_folder
+from reflect_env_filesys.stdlib import MODULES, not_library, stdlib_folder
 from reflect_env_filesys.synthetic import synthetic_snapshot
 from reflect_env_filesys.tasks import DESCRIBE, choose_targets, find_task, make_task, own_names
 from reflect_env_filesys.tasks_file import (
@@ -70,7 +70,10 @@ def load_corpus(config: FilesysConfig, seed: int) -> Corpus:
 
 
 def _read(
-    config: FilesysConfig, root: str, skip: Callable[[str], bool] = lambda name: False
+    config: FilesysConfig,
+    root: str,
+    skip: Callable[[str], bool] = lambda name: False,
+    pattern: str = "*",
 ) -> Snapshot:
     return read_folder(
         str(FilePath(root).expanduser()),
@@ -78,6 +81,7 @@ def _read(
         longest_name=config.longest_name,
         deepest=config.folders,
         hidden=config.hidden,
+        pattern=config.pattern or pattern,
         head_bytes=describe.HEAD_BYTES if config.kind == "describe" else HEAD_BYTES,
         skip=skip,
     )
@@ -88,7 +92,7 @@ def _snapshot(config: FilesysConfig, seed: int) -> tuple[str, Snapshot]:
         return f"the folder '{shown_name(config.root)}'", _read(config, config.root)
     if config.corpus == "synthetic":
         return "the synthetic corpus", synthetic_snapshot(seed)
-    return "the standard library", _read(config, stdlib_folder(), not_library)
+    return "the standard library", _read(config, stdlib_folder(), not_library, MODULES)
 
 
 def _from_tree(config: FilesysConfig, seed: int) -> Corpus:

@@ -6,6 +6,7 @@ depend on when it is played. Nothing is written, run or changed.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import stat
 from collections import Counter
@@ -124,6 +125,7 @@ def read_folder(
     longest_name: int,
     deepest: int,
     hidden: bool = False,
+    pattern: str = "*",
     head_bytes: int = HEAD_BYTES,
     skip: Callable[[str], bool] = lambda name: False,
 ) -> Snapshot:
@@ -140,6 +142,7 @@ def read_folder(
         longest_name: Entries with a longer shown name are left out and counted.
         deepest: Folders below so many folders are left out and counted.
         hidden: Whether names that begin with a dot are read.
+        pattern: Files of other names are left out and counted; as for ``fnmatch``.
         head_bytes: Bytes to keep of each file.
         skip: Names to leave out besides.
 
@@ -174,6 +177,8 @@ def read_folder(
                 child = _Building(name, entry.path, folder.depth + 1)
                 folder.folders.append(child)
                 order.append(child)
+            elif not fnmatch.fnmatchcase(entry.name, pattern):
+                left_out[f"names not of the form {pattern}"] += 1
             elif files >= max_files:
                 left_out[f"beyond max_files={max_files}"] += 1
             else:

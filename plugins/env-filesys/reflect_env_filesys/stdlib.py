@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sysconfig
 
+MODULES = "*.py"
+"""What is read of it by default: the rest is mostly data of its own tests."""
+
 
 def stdlib_folder() -> str:
     """Where the running Python keeps its standard library."""
