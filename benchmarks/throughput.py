@@ -68,7 +68,7 @@ def measure(session: Session) -> list[Line]:
     plan = training_episodes(
         [Assignment(tasks[i % len(tasks)]) for i in range(EPISODES)], seed=0, iteration=0
     )
-    # the expert's own turns stand for those of a trained policy
+    # the expert's turns stand for those of a trained policy
     collector = Collector(
         session.make_environment,
         session.reflector,
@@ -106,7 +106,7 @@ def measure(session: Session) -> list[Line]:
         "update": sum(acted) / update,
     }
     sft, train, evaluation = settings.sft, settings.train, settings.eval
-    per_episode = len(states) / len(trajectories) * 2  # a learner takes about twice the turns
+    per_episode = len(states) / len(trajectories)
     played = train.iterations * train.episodes
     played += train.valid_episodes * (1 + train.iterations // train.valid_every)
     judged = evaluation.episodes * (4 if evaluation.decoding == "both" else 2)
@@ -171,8 +171,7 @@ def main() -> int:
         "",
         f"{options.model}, {parameters / 1e6:.2f} M parameters, {settings.model.dtype}, "
         f"{torch.get_num_threads()} threads on {platform.machine()}, torch {torch.__version__}. "
-        "Reflections come from the untrained reflector, turns from the expert; "
-        "a learner is reckoned to take twice as many turns.",
+        "Reflections come from the untrained reflector, turns from the expert.",
         "",
         "| part | tokens each | how many | tokens/s | seconds |",
         "|---|---|---|---|---|",

@@ -49,16 +49,16 @@ class ModelSettings:
 class TeachSettings:
     """The teacher's examples for the warm-up."""
 
-    episodes: int = option(600, "Expert episodes, over the train tasks in turn.", minimum=0)
-    negatives: float = option(1.0, "Negative examples per episode; 0 turns them off.", minimum=0)
+    episodes: int = option(2000, "Expert episodes, over the train tasks in turn.", minimum=0)
+    negatives: float = option(2.0, "Negative examples per episode; 0 turns them off.", minimum=0)
 
 
 @attrs.frozen
 class SftSettings:
     """Supervised warm-up of both players."""
 
-    reflector_updates: int = option(200, "Optimizer steps for the reflector.", minimum=0)
-    policy_updates: int = option(200, "Optimizer steps for the policy.", minimum=0)
+    reflector_updates: int = option(350, "Optimizer steps for the reflector.", minimum=0)
+    policy_updates: int = option(60, "Optimizer steps for the policy.", minimum=0)
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)
@@ -68,7 +68,7 @@ class SftSettings:
 class RolloutSettings:
     """How episodes are played."""
 
-    num_envs: int = option(48, "Episodes that run side by side in a cohort.", minimum=1)
+    num_envs: int = option(64, "Episodes that run side by side in a cohort.", minimum=1)
     temperature: float = option(1.0, "Of the policy while it samples.", minimum=0)
     reflection_temperature: float = option(
         1.0, "Of the reflector while it samples; 0 is greedy.", minimum=0
@@ -84,8 +84,8 @@ class RolloutSettings:
 class TrainSettings:
     """Online reinforcement learning."""
 
-    iterations: int = option(60, "Rounds of collect and update.", minimum=0)
-    episodes: int = option(96, "Episodes per iteration.", minimum=1)
+    iterations: int = option(20, "Rounds of collect and update.", minimum=0)
+    episodes: int = option(64, "Episodes per iteration.", minimum=1)
     valid_every: int = option(10, "Iterations between validations; the best is kept.", minimum=1)
     valid_episodes: int = option(100, "Episodes of a validation, sampled.", minimum=1)
     checkpoint_every: int = option(5, "Iterations between checkpoints.", minimum=1)

@@ -32,7 +32,7 @@ class FilesysConfig:
         "find", "find: the file's name is given; describe: what it is about.", choices=KINDS
     )
     expert: str = option(
-        "oracle", "oracle: knows the path; explorer: searches, as seen.", choices=EXPERTS
+        "explorer", "oracle: knows the path; explorer: searches, as seen.", choices=EXPERTS
     )
     horizon: int = option(15, "Turns of an episode.", minimum=2)
     entries: int = option(
@@ -42,7 +42,7 @@ class FilesysConfig:
         6, "Most folders shown below the root; at most half the horizon.", minimum=1
     )
     levels: str = option("1 9 55 35", "Weights of the targets' levels; the last: or deeper.")
-    train_tasks: int = option(400, "Most train tasks.", minimum=1)
+    train_tasks: int = option(1000, "Most train tasks.", minimum=1)
     valid_tasks: int = option(100, "Most valid tasks.", minimum=1)
     test_tasks: int = option(200, "Most test tasks.", minimum=1)
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
