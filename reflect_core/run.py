@@ -417,7 +417,7 @@ class Session:
         with self.progress.stage("eval", games * len(episodes)) as stage:
 
             def advance(name: str, done: Sequence[Trajectory]) -> None:
-                stage.advance(len(done), **{name: success_rate(done)})
+                stage.advance(len(done), **{f"{name}_success": success_rate(done)})
 
             rows = evaluation.evaluate(
                 contestants,
@@ -464,6 +464,7 @@ class Session:
             return self.own_collector()
 
         if not self.policy_spec.trainable:
+            rows = [row for row in rows if row.name != self.settings.policy.name]
             title = self.policy_spec.summary or self.settings.policy.name
             rows.append(
                 Contestant(

@@ -16,7 +16,7 @@ from reflect_env_filesys.names import shown_name
 from reflect_env_filesys.snapshot import HEAD_BYTES, Folder, Snapshot, read_folder
 from reflect_env_filesys.split import SPLITS, Path, Pool, divide, make_pool
 from reflect_env_filesys.stdlib import MODULES, not_library, stdlib_folder
-from reflect_env_filesys.synthetic import synthetic_snapshot
+from reflect_env_filesys.synthetic import invented_library, synthetic_snapshot
 from reflect_env_filesys.tasks import DESCRIBE, choose_targets, find_task, make_task, own_names
 from reflect_env_filesys.tasks_file import (
     FileTask,
@@ -24,6 +24,9 @@ from reflect_env_filesys.tasks_file import (
     root_folder,
     split_tasks,
 )
+
+INVENTED = "invented"
+"""The root of train tasks whose names are made up."""
 
 
 @attrs.frozen(eq=False)
@@ -129,7 +132,35 @@ def _from_tree(config: FilesysConfig, seed: int) -> Corpus:
         pool = make_pool(snapshot.root, belongs, lambda path, _: path in askable)
         pool.count_tasks(targets)
         pools[split, ""] = pool
+    library = config.corpus == "stdlib" and config.root is None
+    if library and config.kind == "find" and config.invented:
+        _add_invented(config, tasks, pools)
     return Corpus(name, tasks, pools, division.divided, snapshot.notes)
+
+
+def _add_invented(
+    config: FilesysConfig,
+    tasks: dict[str, tuple[Task, ...]],
+    pools: dict[tuple[str, str], Pool],
+) -> None:
+    """Train tasks on made-up names, beside the real ones.
+
+    A library has a thousand names or so, few enough to be learnt by heart; who must find names
+    that were never seen has to learn to compare.
+    """
+    root = invented_library(0).root
+    paths = [(*path, file.name) for path, folder in root.walk() for file in folder.files]
+    targets = choose_targets(
+        sorted(paths),
+        weights=level_weights(config.levels),
+        most=config.invented,
+        deepest=config.folders + 1,
+    )
+    pool = make_pool(root, lambda path: True, lambda path, name: True)
+    pool.count_tasks(targets)
+    pools["train", INVENTED] = pool
+    made = (make_task(p, "train", f"Find {p[-1]}", prefix="find", root=INVENTED) for p in targets)
+    tasks["train"] = (*tasks["train"], *made)
 
 
 def _sentences(root: Folder) -> dict[Path, str]:

@@ -1,4 +1,4 @@
-"""A generated file tree, for tests and for machines without a readable standard library."""
+"""Generated file trees: for tests, and to train on more names than a real tree has."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ _ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
 _VOWELS = ("a", "e", "i", "o", "u")
 _ENDINGS = (".py", ".txt", ".md", ".json")
 _SYLLABLES = tuple(onset + vowel for onset in _ONSETS for vowel in _VOWELS)
+
+_CODAS = ("", "", "", "b", "d", "k", "l", "m", "n", "p", "r", "s", "t", "x", "ck", "nd", "st")
+_CLUSTERS = (*_ONSETS, "c", "h", "j", "w", "br", "ch", "cl", "dr", "gr", "pl", "sh", "st", "th", "")
 
 TOP_FOLDERS = 24
 DEPTH = 3
@@ -45,3 +48,42 @@ def synthetic_snapshot(seed: int) -> Snapshot:
     tops = sorted(word() for _ in range(TOP_FOLDERS))
     files = sorted((file() for _ in range(30)), key=lambda f: f.name)
     return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), tuple(files)))
+
+
+def invented_library(seed: int) -> Snapshot:
+    """About 2,000 empty modules whose names are built like those of a library.
+
+    Stems of one to three made-up words joined by underscores, some with a number; in some
+    folders all files share a first word, as tests do. The same ``seed`` gives the same tree.
+    """
+    rng = stream(seed, "filesys", "invented")
+    taken: set[str] = set()
+
+    def pick(parts: tuple[str, ...]) -> str:
+        return parts[int(rng.integers(len(parts)))]
+
+    def word() -> str:
+        syllables = 1 + int(rng.integers(3))
+        return "".join(pick(_CLUSTERS) + pick(_VOWELS) + pick(_CODAS) for _ in range(syllables))
+
+    def stem(first: str = "") -> str:
+        while True:
+            words = [first] if first else []
+            words += [word() for _ in range(1 + int(rng.random() < 0.3))]
+            name = "_".join(words) + (str(int(rng.integers(100))) if rng.random() < 0.1 else "")
+            if name not in taken:
+                taken.add(name)
+                return name
+
+    def modules(number: int) -> tuple[File, ...]:
+        first = word() if rng.random() < 0.4 else ""
+        names = sorted(f"{stem(first)}.py" for _ in range(number))
+        return tuple(File(name, 0, b"") for name in names)
+
+    def folder(name: str, depth: int) -> Folder:
+        files = modules(int(rng.integers(6, 10)))
+        names = sorted(stem() for _ in range(int(rng.integers(2, 4)))) if depth < DEPTH else []
+        return Folder(name, tuple(folder(child, depth + 1) for child in names), files)
+
+    tops = sorted(stem() for _ in range(TOP_FOLDERS))
+    return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), modules(30)))
