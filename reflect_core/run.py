@@ -464,7 +464,8 @@ class Session:
             return self.own_collector()
 
         if not self.policy_spec.trainable:
-            rows = [row for row in rows if row.name != self.settings.policy.name]
+            if self.settings.policy.name in {row.name for row in rows}:
+                return rows
             title = self.policy_spec.summary or self.settings.policy.name
             rows.append(
                 Contestant(

@@ -45,9 +45,7 @@ class FilesysConfig:
     train_tasks: int = option(1000, "Most train tasks.", minimum=1)
     valid_tasks: int = option(100, "Most valid tasks.", minimum=1)
     test_tasks: int = option(200, "Most test tasks.", minimum=1)
-    invented: int = option(
-        1200, "Train tasks on made-up names beside the library's own.", minimum=0
-    )
+    invented: int = option(0, "Train tasks on made-up names beside the library's own.", minimum=0)
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
     pattern: str | None = option(
         None, "Files to read, such as *.md; if none, *.py of the library, else all."

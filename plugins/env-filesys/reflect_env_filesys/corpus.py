@@ -134,7 +134,7 @@ def _from_tree(config: FilesysConfig, seed: int) -> Corpus:
         pools[split, ""] = pool
     library = config.corpus == "stdlib" and config.root is None
     if library and config.kind == "find" and config.invented:
-        _add_invented(config, tasks, pools)
+        _add_invented(config, tasks, pools, frozenset(path[-1] for path in paths))
     return Corpus(name, tasks, pools, division.divided, snapshot.notes)
 
 
@@ -142,21 +142,23 @@ def _add_invented(
     config: FilesysConfig,
     tasks: dict[str, tuple[Task, ...]],
     pools: dict[tuple[str, str], Pool],
+    real: frozenset[str],
 ) -> None:
     """Train tasks on made-up names, beside the real ones.
 
     A library has a thousand names or so, few enough to be learnt by heart; who must find names
-    that were never seen has to learn to compare.
+    that were never seen has to learn to compare. A made-up name that is a ``real`` one is left out.
     """
     root = invented_library(0).root
-    paths = [(*path, file.name) for path, folder in root.walk() for file in folder.files]
+    files = [(*path, file.name) for path, folder in root.walk() for file in folder.files]
+    paths = [path for path in files if path[-1] not in real]
     targets = choose_targets(
         sorted(paths),
         weights=level_weights(config.levels),
         most=config.invented,
         deepest=config.folders + 1,
     )
-    pool = make_pool(root, lambda path: True, lambda path, name: True)
+    pool = make_pool(root, lambda path: path[-1] not in real, lambda path, name: True)
     pool.count_tasks(targets)
     pools["train", INVENTED] = pool
     made = (make_task(p, "train", f"Find {p[-1]}", prefix="find", root=INVENTED) for p in targets)

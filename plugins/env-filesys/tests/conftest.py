@@ -16,8 +16,14 @@ def default() -> FilesysEnvironment:
 
 @pytest.fixture(scope="session")
 def searching() -> FilesysEnvironment:
-    """The default environment with the other expert."""
+    """The default environment with the expert that searches."""
     return FilesysEnvironment(FilesysConfig(expert="explorer"))
+
+
+@pytest.fixture(scope="session")
+def knowing() -> FilesysEnvironment:
+    """The default environment with the expert that knows the way."""
+    return FilesysEnvironment(FilesysConfig(expert="oracle"))
 
 
 @pytest.fixture(scope="session")

@@ -27,11 +27,11 @@ def play(environment: FilesysEnvironment, task: Task, seed: int) -> tuple[bool, 
 
 
 def test_both_solve_every_task_within_the_horizon(
-    default: FilesysEnvironment, searching: FilesysEnvironment
+    knowing: FilesysEnvironment, searching: FilesysEnvironment
 ) -> None:
     for split in ("train", "valid", "test"):
-        for number, task in enumerate(default.tasks(split)):
-            success, actions = play(default, task, number)
+        for number, task in enumerate(knowing.tasks(split)):
+            success, actions = play(knowing, task, number)
             assert success and len(actions) == task.level
             success, actions = play(searching, task, number)
             assert success and task.level <= len(actions) <= 13
@@ -178,7 +178,7 @@ def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) 
 
 
 def test_describe_is_solved_by_the_oracle_and_in_part_by_the_explorer() -> None:
-    oracle = FilesysEnvironment(FilesysConfig(kind="describe"))
+    oracle = FilesysEnvironment(FilesysConfig(kind="describe", expert="oracle"))
     explorer = FilesysEnvironment(FilesysConfig(kind="describe", expert="explorer"))
     tasks = oracle.tasks("test")[:60]
     for number, task in enumerate(tasks):

@@ -226,7 +226,7 @@ def test_thousands_of_files(tmp_path: Path) -> None:
             (place / f"f{folder}_{number}.txt").touch()
     environment = explore(tmp_path)
     assert {split: len(environment.tasks(split)) for split in ("train", "valid", "test")} == {
-        "train": 400,
+        "train": 1000,
         "valid": 100,
         "test": 200,
     }

@@ -48,8 +48,7 @@ def test_the_default_test_tasks_are_not_hollow(default: FilesysEnvironment) -> N
     assert first_turn / len(tasks) <= 0.1
     if deepest >= 4:  # some distributions leave out the library's deep folders
         assert len(tasks) >= 200
-        # the explorer, who must search, needs more: see below
-        assert statistics.mean(lengths) >= 2.9
+        assert statistics.mean(lengths) >= 3
 
 
 def test_the_explorer_needs_at_least_three_turns(searching: FilesysEnvironment) -> None:
@@ -239,3 +238,16 @@ def test_the_stdlib_folder_is_this_pythons() -> None:
     from pathlib import Path
 
     assert (Path(stdlib_folder()) / "hmac.py").is_file()
+
+
+def test_invented_names_are_for_training_and_nobody_elses() -> None:
+    environment = FilesysEnvironment(FilesysConfig(invented=300))
+    made = [task for task in environment.tasks("train") if task.data["root"]]
+    assert len(made) == 300
+    real = {t.data["path"][-1] for s in SPLITS for t in environment.tasks(s) if not t.data["root"]}
+    assert not real & {task.data["path"][-1] for task in made}
+    assert not any(t.data["root"] for s in ("valid", "test") for t in environment.tasks(s))
+    for number, task in enumerate(made[:40]):
+        environment.reset(task, seed=number)
+        shown = {name for folder in tree_of(environment).folders for name in folder.files}
+        assert not shown & real

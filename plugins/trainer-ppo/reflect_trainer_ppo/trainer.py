@@ -126,7 +126,7 @@ class PpoTrainer:
             if not torch.isfinite(loss):
                 raise NonFiniteLoss(
                     f"the PPO loss is {float(loss.detach())} in update {self.updates}",
-                    why=", ".join(f"{k} {float(v):.3g}" for k, v in terms.items()),
+                    why=", ".join(f"{k} {float(v.detach()):.3g}" for k, v in terms.items()),
                     then="resume from the last checkpoint with a lower trainer.lr",
                 )
             accelerator.backward(loss)
