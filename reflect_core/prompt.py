@@ -8,7 +8,7 @@ the next token is the label of an action. All legal actions stand in that one pr
 The menu stands before the reflection, and each label behind its action: a reflection that
 ends by naming a command stands where the menu had that command, and what came next there is
 its label. Finding it is one step for an induction head. With the reflection first, the label
-is found in two steps, which a small model learns far more slowly.
+is found in two steps, which a small model learns later.
 
     Task: Find hmac.py
     / : json/ re/ hmac.py       past turns, oldest first: what was shown
