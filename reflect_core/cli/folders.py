@@ -73,7 +73,7 @@ def _claim(folder: Path) -> Path:
             f"{folder} holds a run already",
             then=f"go on with it (reflect run --resume {folder}) or choose another --out",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     if next(folder.iterdir(), None) is not None:
         raise ReflectError(
             f"{folder} is not empty",
@@ -83,8 +83,20 @@ def _claim(folder: Path) -> Path:
     return folder
 
 
+def _make(folder: Path) -> None:
+    """Make a folder; whatever the system has against it is the user's to mend."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReflectError(
+            f"the folder {folder} cannot be made",
+            why=os.strerror(error.errno) if error.errno else str(error),
+            then="choose a place where you may write, with --out",
+        ) from error
+
+
 def _first_free(settings: Settings) -> Path:
-    RUNS.mkdir(exist_ok=True)
+    _make(RUNS)
     stem = f"{settings.env.name}-{settings.trainer.name}-{settings.seed}"
     for number in itertools.count(1):
         folder = RUNS / f"{stem}-{number}"
