@@ -12,6 +12,7 @@ from typing import Any
 from reflect_core.errors import CheckpointError
 
 __all__ = [
+    "LOCK",
     "append_rows",
     "fsync_dir",
     "fsync_tree",
@@ -22,6 +23,9 @@ __all__ = [
     "write_json",
     "write_through",
 ]
+
+LOCK = ".lock"
+"""Name of the file that is locked while a process is at work in a folder."""
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
@@ -142,7 +146,7 @@ def lock(folder: Path) -> Iterator[None]:
     except ImportError:  # no such locks on Windows
         yield
         return
-    with (folder / ".lock").open("ab") as file:
+    with (folder / LOCK).open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -246,6 +246,29 @@ def test_obstacles_are_told_with_the_way_on(
         assert "reflect run --resume mine" in answer.err
 
 
+def test_a_mistake_found_before_anything_was_made_leaves_no_folder(
+    runs: Runs, reflect: Any
+) -> None:
+    runs.behave = raising(ReflectError("the root is not a folder"))
+    assert reflect("run", "--env", "maze", "--out", "mine").code == 2
+    assert not Path("mine").exists()
+
+    def later(folder: Path) -> None:
+        (folder / "metrics.jsonl").write_text("{}\n")
+        raise ReflectError("the loss is NaN")
+
+    runs.behave = later
+    assert reflect("run", "--env", "maze", "--out", "mine").code == 2
+    assert (Path("mine") / "metrics.jsonl").exists()
+
+
+def test_a_run_that_is_resumed_keeps_its_folder_whatever_stops_it(runs: Runs, reflect: Any) -> None:
+    assert reflect("run", "--env", "maze", "--out", "mine").code == 0
+    runs.behave = raising(ReflectError("no"))
+    assert reflect("run", "--resume", "mine").code == 2
+    assert (Path("mine") / "run.toml").exists()
+
+
 def test_a_defect_keeps_its_traceback(runs: Runs, reflect: Any) -> None:
     runs.behave = raising(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
     text = config.dump(settings, config.versions(registry, settings))
     files.write_atomic(folder / CONFIG, text)
     return folder
+
+
+def discard_unused(folder: Path) -> None:
+    """Remove a run's folder if it holds nothing but its configuration."""
+    if {path.name for path in folder.iterdir()} <= {CONFIG, files.LOCK}:
+        shutil.rmtree(folder)
 
 
 def open_run(folder: Path, registry: Registry) -> Settings:

@@ -97,7 +97,7 @@ def run(
         click.echo(f"# stages: {', '.join(STAGES)}")
         return
     folder = resume if resume is not None else folders.create(out, settings, registry)
-    _execute(folder, settings, STAGES, registry)
+    _execute(folder, settings, STAGES, registry, new=resume is None)
 
 
 @click.command(cls=_WithKeys)
@@ -108,7 +108,7 @@ def teach(overrides: tuple[str, ...], out: Path | None, file: Path | None, **fla
 
     registry = plugins.load()
     settings = config.resolve(registry, file=file, overrides=overrides, flags=flags)
-    _execute(folders.create(out, settings, registry), settings, ["teach"], registry)
+    _execute(folders.create(out, settings, registry), settings, ["teach"], registry, new=True)
 
 
 @click.command()
@@ -153,8 +153,14 @@ def _continue(
     _execute(folder, settings, [stage], registry)
 
 
-def _execute(folder: Path, settings: Settings, stages: Sequence[str], registry: Any) -> None:
-    """Do the stages in the folder, with progress on standard error."""
+def _execute(
+    folder: Path, settings: Settings, stages: Sequence[str], registry: Any, *, new: bool = False
+) -> None:
+    """Do the stages in the folder, with progress on standard error.
+
+    A ``new`` run that a mistake in its settings stops before anything was made leaves no
+    folder, so that the corrected command can use the same ``--out``.
+    """
     from reflect_core import files
     from reflect_core.progress import QuietProgress, make_progress
 
@@ -163,7 +169,12 @@ def _execute(folder: Path, settings: Settings, stages: Sequence[str], registry: 
     with _told_how_to_resume(folder), files.lock(folder) if first else contextlib.nullcontext():
         from reflect_core.run import execute
 
-        execute(folder, settings, stages, registry, progress)
+        try:
+            execute(folder, settings, stages, registry, progress)
+        except ReflectError:
+            if new and first:
+                folders.discard_unused(folder)
+            raise
     if first:
         _show(folder, settings, stages)
         click.echo(f"Everything is in {folder}")
