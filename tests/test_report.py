@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -112,13 +113,30 @@ def test_json(folder: Path) -> None:
 def test_the_page_needs_nothing_else(folder: Path) -> None:
     report.build(folder)
     page = (folder / "report.html").read_text()
+    namespace = "http://www.w3.org/2000/svg"  # a name, not an address to read
     for foreign in ("http:", "https:", "<script", "<link", "url("):
-        assert foreign not in page
-    start, end = page.index("<svg"), page.index("</svg>") + len("</svg>")
-    svg = ElementTree.fromstring(page[start:end])
-    lines = {line.get("class"): line for line in svg.iter("polyline")}
+        assert foreign not in page.replace(namespace, "")
+    _, curve = pictures(page)
+    lines = {line.get("class"): line for line in curve.iter(f"{{{namespace}}}polyline")}
     assert len((lines["train"].get("points") or "").split()) == 3
     assert len((lines["valid"].get("points") or "").split()) == 1
+
+
+def pictures(page: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(text) for text in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+
+
+def test_the_picture_of_success_has_a_dot_on_an_interval_for_every_row(folder: Path) -> None:
+    made = report.build(folder)
+    picture = pictures((folder / "report.html").read_text())[0]
+    namespace = "{http://www.w3.org/2000/svg}"
+    dots = [float(dot.get("cx", "")) for dot in picture.iter(f"{namespace}circle")]
+    lines = [line for line in picture.iter(f"{namespace}line") if line.get("class") != "grid"]
+    assert len(dots) == len(lines) == len(made.rows)
+    for dot, line in zip(dots, lines, strict=True):
+        assert float(line.get("x1", "")) <= dot <= float(line.get("x2", ""))
+    order = sorted(range(len(dots)), key=lambda i: made.rows[i].success.estimate)
+    assert dots[order[0]] < dots[order[-1]]
 
 
 def test_titles_are_escaped(folder: Path) -> None:
@@ -133,7 +151,7 @@ def test_titles_are_escaped(folder: Path) -> None:
 def test_a_run_that_was_not_trained_has_no_curve(folder: Path) -> None:
     (folder / "metrics.jsonl").unlink()
     report.build(folder)
-    assert "<svg" not in (folder / "report.html").read_text()
+    assert "polyline" not in (folder / "report.html").read_text()
 
 
 def test_runs_of_several_seeds_are_clustered(folder: Path) -> None:
