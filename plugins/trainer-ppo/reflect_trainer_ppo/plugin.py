@@ -21,8 +21,14 @@ class PpoConfig:
     ent_coef: float = option(0.01, "Weight of the entropy bonus.")
     kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
     update_epochs: int = option(1, "Passes over an iteration's turns.")
+    keep_certain: float = option(
+        1.0,
+        "Chance to learn from a turn whose action was certain; those kept weigh the more.",
+        minimum=0.01,
+        maximum=1,
+    )
     minibatch_size: int = option(64, "Turns per optimizer step.")
-    micro_batch_size: int = option(32, "Turns per forward pass; memory, not mathematics.")
+    micro_batch_size: int = option(16, "Turns per forward pass; memory, not mathematics.")
     max_grad_norm: float = option(0.5, "Gradient clipping.")
     target_kl: float | None = option(0.05, "Stop an update's passes above this approximate KL.")
     norm_adv: bool = option(True, "Standardise advantages over the iteration.")

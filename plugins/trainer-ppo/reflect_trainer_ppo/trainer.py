@@ -15,6 +15,7 @@ from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.policy import LmPolicy, entropy
 from reflect_core.streams import stream
+from reflect_core.thinning import thin
 from reflect_trainer_ppo.plugin import PpoConfig
 
 
@@ -67,13 +68,22 @@ class PpoTrainer:
         self._return = torch.tensor(returns, dtype=torch.float32, device=device)
         self._old = self._old_logprobs(turns)
         self._reference = self._reference_logprobs(turns)
+        chosen, weights = thin(
+            np.exp([turn.choice.logprob for turn in turns]),
+            config.keep_certain,
+            stream(self.seed, "ppo", iteration, "thin"),
+        )
+        self._weight = torch.ones(len(turns), device=device)
+        self._weight[torch.from_numpy(chosen)] = torch.tensor(
+            weights, dtype=torch.float32, device=device
+        )
 
         steps: list[dict[str, float]] = []
         with self.policy.training():
             for epoch in range(config.update_epochs):
                 before = len(steps)
-                order = stream(self.seed, "ppo", iteration, epoch).permutation(len(turns))
-                for start in range(0, len(turns), config.minibatch_size):
+                order = stream(self.seed, "ppo", iteration, epoch).permutation(chosen)
+                for start in range(0, len(order), config.minibatch_size):
                     rows = [int(i) for i in order[start : start + config.minibatch_size]]
                     steps.append(self._step(turns, rows))
                 approx_kl = np.mean([step["approx_kl"] for step in steps[before:]])
@@ -149,7 +159,7 @@ class PpoTrainer:
         return total
 
     def _losses(self, turns: Sequence[Any], rows: Sequence[int]) -> dict[str, torch.Tensor]:
-        """The terms of the loss, each the mean over ``rows``."""
+        """The terms of the loss, each the weighted mean over ``rows``."""
         clip = self.config.clip_coef
         logits, values = self.module(self.policy.batch([turns[i] for i in rows]))  # (B, K), (B,)
         logits = logits / self._temperature(turns, rows)
@@ -159,20 +169,19 @@ class PpoTrainer:
         index = torch.tensor(rows, device=logits.device)
         log_ratio = new - self._old[index]
         ratio = log_ratio.exp()
-        advantage = self._advantage[index]
+        advantage, weight = self._advantage[index], self._weight[index]
         # L^CLIP, equation 7 of the PPO paper
-        policy_loss = torch.max(
-            -advantage * ratio, -advantage * ratio.clamp(1 - clip, 1 + clip)
-        ).mean()
-        value_loss = 0.5 * (values - self._return[index]).square().mean()
+        surrogate = torch.max(-advantage * ratio, -advantage * ratio.clamp(1 - clip, 1 + clip))
+        policy_loss = (weight * surrogate).mean()
+        value_loss = 0.5 * (weight * (values - self._return[index]).square()).mean()
         with torch.no_grad():
-            approx_kl = ((ratio - 1) - log_ratio).mean()
-            clipped = ((ratio - 1).abs() > clip).float().mean()
+            approx_kl = (weight * ((ratio - 1) - log_ratio)).mean()
+            clipped = (weight * ((ratio - 1).abs() > clip)).mean()
             ratio_error = (ratio - 1).abs().max()
         return {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
-            "entropy": entropy(logits).mean(),
+            "entropy": (weight * entropy(logits)).mean(),
             "approx_kl": approx_kl,
             "clip_fraction": clipped,
             "kl_to_warmup": self._kl_to_reference(logprobs, rows),
@@ -211,7 +220,7 @@ class PpoTrainer:
         for place, row in enumerate(rows):
             reference = self._reference[row]
             own = logprobs[place, : len(reference)]
-            kl = kl + (own.exp() * (own - reference)).sum()
+            kl = kl + self._weight[row] * (own.exp() * (own - reference)).sum()
         return kl / len(rows)
 
     def state_dict(self) -> dict[str, Any]:

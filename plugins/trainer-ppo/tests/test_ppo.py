@@ -305,6 +305,28 @@ def test_micro_batches_save_memory_and_change_nothing(model_folder):
                 assert found[size][1][name] == pytest.approx(value, abs=1e-5), name
 
 
+def test_only_a_part_of_the_foregone_turns_is_learnt_from(model_folder):
+    player = make(model_folder)
+
+    def steps(logprob, keep):
+        episodes = [
+            attrs.evolve(
+                episode,
+                transitions=tuple(
+                    attrs.evolve(t, choice=attrs.evolve(t.choice, logprob=logprob))
+                    for t in episode.transitions
+                ),
+            )
+            for episode in play(player, 24)
+        ]
+        options = BARE | {"lr": 0.0, "minibatch_size": 1, "keep_certain": keep}
+        return trainer(player, **options).update(episodes, iteration=0)["optimizer_steps"]
+
+    assert steps(math.log(0.999), 1.0) == 48
+    assert 4 <= steps(math.log(0.999), 0.25) <= 22
+    assert steps(math.log(0.6), 0.25) == 48  # these were in doubt
+
+
 def test_the_gradient_is_clipped_and_its_own_length_reported(model_folder):
     player = make(model_folder)
     figures = trainer(
