@@ -37,7 +37,8 @@ class Context:
         seed: The run's seed, the root of all named streams.
         settings: The resolved configuration of the run.
         make_environment: Builds one more instance of the run's environment.
-        tasks: ``tasks(split)`` lists the environment's tasks.
+        tasks: ``tasks(split)`` lists the environment's tasks. A curriculum is given those
+            of the train split that ``teach.share`` leaves to RL.
         stages: Names of the environment's stages, the real task last.
         models: Loaded models, shared between players; None where no model is used.
         accelerator: Device, precision and processes; None where no model is used.

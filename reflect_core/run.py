@@ -30,7 +30,7 @@ from reflect_core.records import Example, Task, Trajectory
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
-from reflect_core.teach import read_examples, teach, write_examples
+from reflect_core.teach import divide, read_examples, teach, write_examples
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -135,6 +135,18 @@ class Session:
     def tasks(self, split: str) -> Sequence[Task]:
         """The environment's tasks of a split."""
         return self.environment.tasks(split)
+
+    @functools.cached_property
+    def divided(self) -> tuple[Sequence[Task], Sequence[Task]]:
+        """The train tasks of the teacher, and those of RL; RL has all where nothing is taught."""
+        tasks, teaching = self.tasks("train"), self.settings.teach
+        if not teaching.episodes:
+            return (), tasks
+        return divide(tasks, teaching.share, seed=self.settings.seed)
+
+    def left_to_rl(self, split: str) -> Sequence[Task]:
+        """As :meth:`tasks`, but of the train split what the teacher does not show."""
+        return self.divided[1] if split == "train" else self.tasks(split)
 
     @functools.cached_property
     def accelerator(self) -> Accelerator:
@@ -257,7 +269,7 @@ class Session:
         with self.progress.stage("teach", settings.episodes) as stage:
             lesson = teach(
                 self.environment,
-                self.tasks("train"),
+                self.divided[0],
                 settings,
                 seed=self.settings.seed,
                 stages=self.env_spec.stages,
@@ -335,7 +347,8 @@ class Session:
         offer = self.registry.find("trainer", self.settings.trainer.name)
         trainer = offer.spec.factory(self.settings.trainer.options, self.context(self.policy))
         offer = self.registry.find("curriculum", self.settings.curriculum.name)
-        curriculum = offer.spec.factory(self.settings.curriculum.options, self.context())
+        context = attrs.evolve(self.context(), tasks=self.left_to_rl)
+        curriculum = offer.spec.factory(self.settings.curriculum.options, context)
         training = Training(
             folder=self.folder,
             settings=self.settings,

@@ -50,6 +50,12 @@ class TeachSettings:
     """The teacher's examples for the warm-up."""
 
     episodes: int = option(2000, "Expert episodes, over the train tasks in turn.", minimum=0)
+    share: float = option(
+        0.5,
+        "Share of the train tasks that the teacher shows; RL plays the others (1: both play all).",
+        minimum=0,
+        maximum=1,
+    )
     negatives: float = option(2.0, "Negative examples per episode; 0 turns them off.", minimum=0)
 
 
@@ -68,7 +74,7 @@ class SftSettings:
 class RolloutSettings:
     """How episodes are played."""
 
-    num_envs: int = option(64, "Episodes that run side by side in a cohort.", minimum=1)
+    num_envs: int = option(128, "Episodes that run side by side in a cohort.", minimum=1)
     temperature: float = option(1.0, "Of the policy while it samples.", minimum=0)
     reflection_temperature: float = option(
         1.0, "Of the reflector while it samples; 0 is greedy.", minimum=0

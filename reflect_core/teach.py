@@ -65,6 +65,36 @@ class _Walk:
         return step
 
 
+def divide(
+    tasks: Sequence[Task], share: float, *, seed: int
+) -> tuple[Sequence[Task], Sequence[Task]]:
+    """The train tasks that the teacher shows, and those that RL plays.
+
+    On a task that it was taught, a reflector is right more often than on a new one: it
+    remembers. A policy trained on such tasks never meets the mistakes that it must catch
+    later, so the two stages get tasks of their own.
+
+    Args:
+        tasks: Of the train split.
+        share: Of the tasks that is shown, from 0 to 1; at least one task falls to either
+            stage. At 1 both stages get all.
+        seed: Root of the random streams; which tasks fall to whom depends on it alone.
+
+    >>> tasks = [Task(f"{i}", "train", "") for i in range(4)]
+    >>> [len(part) for part in divide(tasks, 0.5, seed=0)]
+    [2, 2]
+    """
+    if share >= 1 or len(tasks) < 2:
+        return tasks, tasks
+    count = min(len(tasks) - 1, max(1, round(share * len(tasks))))
+    order = stream(seed, "teach", "share").permutation(len(tasks))
+    shown = {int(i) for i in order[:count]}
+    return (
+        [task for i, task in enumerate(tasks) if i in shown],
+        [task for i, task in enumerate(tasks) if i not in shown],
+    )
+
+
 def teach(
     environment: Environment,
     tasks: Sequence[Task],

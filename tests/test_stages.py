@@ -15,8 +15,10 @@ from reflect_core.errors import CheckpointError, NonFiniteLoss, ReflectError
 from reflect_core.evaluation import Contestant, evaluate
 from reflect_core.progress import QuietProgress
 from reflect_core.rollout import Collector, evaluation_episodes
-from reflect_core.run import STAGES, execute
+from reflect_core.run import STAGES, Session, execute
+from reflect_core.runfolder import RunFolder
 from reflect_core.stats import wilson
+from reflect_core.teach import read_examples
 from reflect_core.testing.lamps import Lamps
 
 PPO = {
@@ -104,6 +106,28 @@ def test_one_stage_at_a_time_is_the_same_as_all_at_once(done, made, tmp_path):
         run(tmp_path / "steps", made, [stage])
     for name in ("metrics.jsonl", "evaluation.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (done / name).read_bytes()
+
+
+def test_rl_plays_the_train_tasks_that_were_not_taught(made, tmp_path):
+    teaching = attrs.evolve(made.teach, share=0.5)
+    session = Session(
+        RunFolder(tmp_path), attrs.evolve(made, teach=teaching), lamps_registry(), QuietProgress()
+    )
+    shown, left = session.divided
+    assert session.left_to_rl("train") == left
+    assert session.left_to_rl("valid") == session.tasks("valid")
+    assert {t.task_id for t in shown} | {t.task_id for t in left} == {
+        t.task_id for t in session.tasks("train")
+    }
+    session.do("teach")
+    taught = {example.state.task for example in read_examples(session.folder.examples)}
+    assert taught == set(shown)
+
+
+def test_where_nothing_is_taught_rl_plays_all_train_tasks(made, tmp_path):
+    untaught = attrs.evolve(made, teach=attrs.evolve(made.teach, episodes=0))
+    session = Session(RunFolder(tmp_path), untaught, lamps_registry(), QuietProgress())
+    assert session.left_to_rl("train") == session.tasks("train")
 
 
 def test_every_row_plays_the_same_tasks(done, made):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
-from reflect_core.teach import read_examples, teach, write_examples
+from reflect_core.teach import divide, read_examples, teach, write_examples
 from reflect_core.testing.lamps import Lamps
 
 
@@ -51,6 +52,19 @@ def test_where_every_move_ends_the_episode_there_is_no_negative_and_that_is_coun
     found = lesson(Lamps(horizon=1), episodes=10)
     assert found.without_negative == 10
     assert all(e.kind == "positive" for e in found.examples)
+
+
+@given(st.integers(0, 30), st.floats(0, 1), st.integers(0, 2**32))
+def test_the_teacher_and_rl_divide_the_tasks(count, share, seed):
+    tasks = [Task(f"t{i}", "train", "") for i in range(count)]
+    shown, left = divide(tasks, share, seed=seed)
+    if share == 1 or count < 2:
+        assert list(shown) == list(left) == tasks
+        return
+    assert shown and left
+    assert sorted([*shown, *left], key=tasks.index) == tasks
+    assert abs(len(shown) - share * count) <= 1
+    assert divide(tasks, share, seed=seed) == (shown, left)
 
 
 def test_teaching_repeats():
