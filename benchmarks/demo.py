@@ -4,7 +4,7 @@
 
 For each seed: the whole run, then a warm-up that is given the same wall time as teaching,
 warm-up and RL took together, all evaluated on the same held-out tasks. Stopped, it goes on
-where it was.
+where it was. Beside the table it writes ``demo.json`` and the picture ``demo.svg``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from reflect_core import files, report
+from reflect_core.report_svg import success_svg
 
 HERE = Path(__file__).parent
 RUN = ["--env", "filesys", "--trainer", "ppo"]
@@ -50,7 +51,10 @@ def whole_run(folder: Path, seed: int, overrides: Sequence[str]) -> None:
 
 
 def longer_warmup(folder: Path, model: Path, seed: int, overrides: Sequence[str]) -> None:
-    """A warm-up as long as all of ``model``'s learning: more examples and more updates."""
+    """A warm-up as long as all of ``model``'s learning: more examples and more updates.
+
+    Its teacher shows all train tasks, since no RL wants any of them for itself.
+    """
     if not (folder / "run.toml").exists():
         warm = seconds(model, ["teach", "sft"])
         times = (warm + seconds(model, ["train"])) / warm
@@ -63,7 +67,7 @@ def longer_warmup(folder: Path, model: Path, seed: int, overrides: Sequence[str]
                 ("sft", "policy_updates"),
             )
         ]
-        words = ["--seed", str(seed), "--out", str(folder), *overrides, *scaled]
+        words = ["--seed", str(seed), "--out", str(folder), *overrides, "teach.share=1", *scaled]
         reflect("teach", *RUN, *words)
     reflect("sft", str(folder))
     reflect("eval", str(folder))
@@ -127,6 +131,7 @@ def main() -> int:
     result = report.compare(merge(pairs))
     text = result.markdown() + "\n" + "\n".join(describe(pairs)) + "\n"
     files.write_atomic(options.output, text)
+    files.write_atomic(options.output.with_suffix(".svg"), success_svg(result.rows) + "\n")
     plain = json.dumps(result.plain(), indent=2) + "\n"
     files.write_atomic(options.output.with_suffix(".json"), plain)
     print(f"{result.text()}\n\nwritten to {options.output}")

@@ -13,14 +13,18 @@ from reflect_core import report
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def demo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "benchmarks" / "demo.py")
+def benchmark(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def demo() -> ModuleType:
+    return benchmark("demo")
 
 
 def evaluated(folder: Path, **won: bool) -> Path:
@@ -80,5 +84,27 @@ def test_the_longer_warm_up_gets_the_time_of_the_whole(
     # 10 s + 20 s become 10 s + 20 s + 60 s
     assert teach[-3:] == ("teach.episodes=300", "sft.reflector_updates=30", "sft.policy_updates=60")
     assert "model=tiny" in teach
+    assert "teach.share=1" in teach  # a warm-up alone may learn from all train tasks
     assert (sft[0], evaluation[0]) == ("sft", "eval")
     assert demo.seconds(run, ["train"]) == 60.0
+
+
+@pytest.mark.parametrize(("won", "within"), [(0, True), (1, True), (6, False)])
+def test_an_untuned_model_above_chance_is_told(tmp_path: Path, won: int, within: bool) -> None:
+    def played(name: str, count: int) -> dict[str, Any]:
+        return {
+            "name": name, "title": name, "decoding": "sampled",
+            "episodes": [
+                {"task_id": f"t{i}", "level": 1, "success": i < count, "return": 0.0, "turns": 1}
+                for i in range(100)
+            ],
+        }  # fmt: skip
+
+    evaluation = {
+        "environment": {"name": "filesys", "version": 1},
+        "split": "test",
+        "rows": [played("random", 0), played("untuned", won)],
+    }
+    answer, lines = benchmark("untuned").verdict(report.compare(evaluation))
+    assert answer is within
+    assert len(lines) == 1

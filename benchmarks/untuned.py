@@ -1,0 +1,56 @@
+"""Whether the base model plays better than chance before anything was taught.
+
+    python benchmarks/untuned.py [--env filesys] [--folder runs/untuned] [KEY=VALUE ...]
+
+A base that was pre-trained on the sly for an environment would. Both players are the model as
+it was loaded, and every episode is played by a random legal policy too. Prints the table and
+whether the untuned model's success lies within random's 95% interval; ends with code 1 where
+it does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from reflect_core import report
+
+EPISODES = 1000
+
+
+def verdict(result: report.Report) -> tuple[bool, list[str]]:
+    """Whether every row of the untuned model lies within random's interval, and why."""
+    (random,) = [row.success for row in result.rows if row.name == "random"]
+    lines, within = [], True
+    for row in result.rows:
+        if row.name != "untuned":
+            continue
+        inside = random.low <= row.success.estimate <= random.high
+        within &= inside
+        lines.append(
+            f"untuned, {row.decoding}: {row.success.estimate:.1%} lies "
+            f"{'within' if inside else 'outside'} random's [{random.low:.1%}, {random.high:.1%}]"
+        )
+    return within, lines
+
+
+def main() -> int:
+    """Play, and tell."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--env", default="filesys")
+    parser.add_argument("--folder", type=Path, default=Path("runs/untuned"))
+    options, overrides = parser.parse_known_args()
+    words = ["--env", options.env, "--out", str(options.folder)]
+    words += ["teach.episodes=0", "train.iterations=0", f"eval.episodes={EPISODES}"]
+    command = [sys.executable, "-m", "reflect_core", "run", *words, *overrides]
+    if code := subprocess.call(command):
+        return code
+    within, lines = verdict(report.load(options.folder))
+    print("\n".join(lines))
+    return int(not within)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
