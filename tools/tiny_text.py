@@ -25,6 +25,8 @@ from pathlib import Path
 
 TELL_WEIGHT = 0.05
 COPY_WEIGHT = 0.5
+NOTHING = " none"
+"""The answer to a question for something that is not listed."""
 LABELS = tuple(f"<|{number:02d}|>" for number in range(100))
 ROOMS = frozenset({"kitchen", "bathroom", "bedroom", "livingroom", "living"})
 EXTENSIONS = (".py", ".txt", ".md", ".c", ".h", ".js", ".go", ".rs", ".png", ".cfg", ".dat", ".sh")
@@ -240,7 +242,7 @@ class World:
             "plain", "ending", "prefix", "numbered", "menu", "path", "phrase", "near", "number",
             "letter", "verbs", "sentence",
         )  # fmt: skip
-        return self.rng.choices(families, (6, 4, 5, 3, 4, 3, 2, 3, 1, 0.7, 2, 1))[0]
+        return self.rng.choices(families, (6, 5, 8, 3, 4, 2, 2, 3, 1, 0.7, 2, 1))[0]
 
     def _ending(self, count: int) -> Callable[[], str]:
         names = self.names(count)
@@ -491,15 +493,24 @@ def _part(item: str, items: Sequence[str], world: World) -> str | None:
     return world.rng.choice(spans) if spans else None
 
 
+def _with_absent(
+    world: World, count: int, family: str | None = None
+) -> tuple[list[str], list[str]]:
+    """Items to list, and some of their kind that are not listed; none in the plainest format."""
+    more = 0 if world.plain() else 2
+    items = world.items(count + more, family)
+    return items[: len(items) - more], items[len(items) - more :]
+
+
 def lookup_before(world: World) -> Draft:
-    """A sentence names an item, then comes the list; the cue asks for that item's label."""
+    """A sentence names an item, then comes the list; the cue asks its label, if it has one."""
     draft = Draft("lookup_before")
     rng = world.rng
     rounds = rng.choice((1, 1, 2, 2, 3, 4)) if world.chance(0.6) else 1
     rounds = 1 if world.plain() else rounds
     family = world.pick_family() if world.chance(0.8) else None
-    count = world.count(2, 30 if rounds == 1 else 12)
-    items = world.items(count, family)
+    count = world.count(2, 22 if rounds == 1 else 12)
+    items, absent = _with_absent(world, count, family)
     layout, cue, header = Format.draw(world, 0.6), world.cue(), world.header()
     lead = (
         ""
@@ -520,8 +531,11 @@ def lookup_before(world: World) -> Draft:
         query = item
         if world.chance(0.3):
             query = _part(item, items, world) or item
+        answer = label
+        if absent and world.chance(0.2):
+            query, answer = rng.choice(absent), NOTHING
         said = world.mention(query)
-        if len(items) > 2 and world.chance(0.12):
+        if answer == label and len(items) > 2 and world.chance(0.12):
             other = rng.choice([i for i in items if i != item])
             said = rng.choice((f"not {other} but {item}", f"{item}, not {other}"))
         draft.give(lead + said)
@@ -530,7 +544,7 @@ def lookup_before(world: World) -> Draft:
         layout.write(draft, items, labels)
         _close(draft, world)
         draft.tell(cue)
-        draft.ask(label)
+        draft.ask(answer)
         if turn < rounds - 1:
             draft.tell("\n")
             if world.chance(0.4):
@@ -541,10 +555,10 @@ def lookup_before(world: World) -> Draft:
 
 
 def lookup_told(world: World) -> Draft:
-    """A labelled list, then sentences, each of which names an item; the cue asks its label."""
+    """A labelled list, then sentences that name an item; the cue asks its label, if it has one."""
     draft = Draft("lookup_told")
     rng = world.rng
-    items = world.items(world.count(2, 26))
+    items, absent = _with_absent(world, world.count(2, 22))
     labels = world.labels(len(items))
     cue = world.cue()
     lead = rng.choice(("", "", "", "note: ", f"{world.word('noun')}: ", f"{world.made_up()}: "))
@@ -558,6 +572,12 @@ def lookup_told(world: World) -> Draft:
     _close(draft, world)
     order = list(zip(items, labels, strict=True))
     for item, label in rng.sample(order, min(len(order), rng.randint(1, 5))):
+        if absent and world.chance(0.25):
+            draft.give(lead + world.mention(rng.choice(absent)))
+            draft.tell("\n" + cue)
+            draft.ask(NOTHING)
+            draft.tell("\n")
+            continue
         query = (_part(item, items, world) or item) if world.chance(0.25) else item
         said = world.mention(query)
         if len(items) > 2 and world.chance(0.12):
@@ -574,9 +594,9 @@ def lookup_told(world: World) -> Draft:
 
 
 def lookup_after(world: World) -> Draft:
-    """A labelled list, then many questions, each answered by a label."""
+    """A labelled list, then many questions, each answered by a label, if there is one."""
     draft = Draft("lookup_after")
-    items = world.items(world.count(2, 26))
+    items, absent = _with_absent(world, world.count(2, 20))
     labels = world.labels(len(items))
     layout = Format.draw(world)
     draft.tell(world.header())
@@ -588,13 +608,16 @@ def lookup_after(world: World) -> Draft:
     told = not world.plain() and world.chance(0.35)
     for item, label in world.rng.sample(order, min(len(order), 12)):
         query = (_part(item, items, world) or item) if world.chance(0.25) else item
+        answer = label
+        if absent and world.chance(0.2):
+            query, answer = world.rng.choice(absent), NOTHING
         if told:
             draft.give(world.mention(query))
             draft.tell("\n" + world.cue() if world.chance(0.3) else " ->")
         else:
             draft.give(query)
             draft.tell(cue)
-        draft.ask(label)
+        draft.ask(answer)
         draft.tell("\n")
     return draft
 
@@ -602,7 +625,7 @@ def lookup_after(world: World) -> Draft:
 def queries_before(world: World) -> Draft:
     """Several numbered or named queries, then the list, then the answer to each."""
     draft = Draft("queries_before")
-    items = world.items(world.count(2, 22))
+    items = world.items(world.count(2, 16))
     labels = world.labels(len(items))
     order = list(zip(items, labels, strict=True))
     asked = world.rng.sample(order, min(len(order), world.rng.randint(2, 8)))
@@ -653,7 +676,7 @@ def seen_before(world: World) -> Draft:
     """Names, then more names, each followed by a word that tells whether it stood above."""
     draft = Draft("seen_before")
     rng = world.rng
-    items = world.items(world.count(3, 24))
+    items = world.items(world.count(3, 20))
     cut = max(1, len(items) // 2)
     above = items[:cut]
     yes, no = rng.choice(
@@ -991,11 +1014,78 @@ def listing(world: World) -> Draft:
     return draft
 
 
+def sections(world: World) -> Draft:
+    """Names under headings: what a name stands under, if anything, and what comes first where."""
+    draft = Draft("sections")
+    rng = world.rng
+    kind = rng.choice(("noun", "noun", "adjective"))
+    heads = list(dict.fromkeys(world.word(kind) for _ in range(rng.randint(2, 5))))
+    world.used.update(heads)
+    items = world.items(world.count(3, 16) + 2, rng.choice(("plain", "ending", None)))
+    absent, items = items[:2], items[2:]
+    cuts = sorted(rng.randint(0, len(items)) for _ in heads[1:])
+    spans = zip(heads, [0, *cuts], [*cuts, len(items)], strict=True)
+    under = {head: items[start:end] for head, start, end in spans}
+    shown = {head: names for head, names in under.items() if names or world.chance(0.3)}
+    gap = ", " if any(" " in item for item in items) else rng.choice((" ", " ", " ", ", "))
+    rows = [f"{head}: {gap.join(names)}".rstrip() for head, names in shown.items()]
+    found, missing = rng.choice(
+        (("found", "missing"), ("listed", "absent"), ("here", "not here"), ("yes", "no"),
+         ("present", "nowhere"), ("known", "unknown"))
+    )  # fmt: skip
+    where = {name: head for head, names in under.items() for name in names}
+    wanted = rng.choice((absent[0], rng.choice(items)))
+    told = world.chance(0.85)
+    if told:
+        draft.tell(rng.choice(("wanted: ", "about ", "name: ", f"{world.word('noun')}: ", "")))
+        draft.give(wanted)
+        draft.tell("\n")
+        draft.tell(world.filler(0, 1))
+    if world.chance(0.5):
+        draft.give(world.mention(rng.choice(world.names(2))))
+        draft.tell("\n")
+    draft.tell(world.header() if world.chance(0.3) else "")
+    draft.give(rng.choice(("\n", " ", " ", "; ")).join(rows))
+    draft.tell("\n")
+    first = next((head for head in rng.sample(heads, len(heads)) if under[head]), heads[0])
+    if told:
+        draft.tell(world.cue() + " ")
+        if wanted in where:
+            draft.ask(f"{found}: ")
+            draft.ask(wanted, COPY_WEIGHT)
+        else:
+            draft.ask(missing)
+            draft.tell(f", {first} begins with ")
+            draft.ask(under[first][0], COPY_WEIGHT)
+        draft.tell("\n")
+    for _ in range(rng.randint(2, 6)):
+        form = rng.randrange(3)
+        if form == 0:
+            name = rng.choice((rng.choice(absent), rng.choice(items), rng.choice(items)))
+            draft.give(name)
+            draft.tell(": ")
+            draft.ask(where.get(name, missing))
+        elif form == 1:
+            head = rng.choice(tuple(shown))
+            draft.tell("first of ")
+            draft.give(head)
+            draft.tell(": ")
+            draft.ask(under[head][0] if under[head] else "none", COPY_WEIGHT)
+        else:
+            name = rng.choice((rng.choice(absent), rng.choice(items)))
+            draft.tell("is ")
+            draft.give(name)
+            draft.tell(" there? ")
+            draft.ask(found if name in where else missing)
+        draft.tell("\n")
+    return draft
+
+
 def conditional(world: World) -> Draft:
     """A name, a listing and two phrases; the sentence says what holds and copies one phrase."""
     draft = Draft("conditional")
     rng = world.rng
-    items = world.items(world.count(2, 18) + 1)
+    items = world.items(world.count(2, 14) + 1)
     absent, items = items[-1], items[:-1]
     cue, gap = world.cue(), rng.choice((", ", "\n", " ", "; ", " | "))
     gap = "\n" if any(" " in item for item in items) and gap == " " else gap
@@ -1227,27 +1317,28 @@ def story(world: World) -> Draft:
 # How often each skill is drawn: at the very start of the curriculum, and after it.  The
 # start has only dense matching and copying over few symbols, from which the rest follows.
 SKILLS: dict[Callable[[World], Draft], tuple[float, float]] = {
-    lookup_before: (35, 16),
-    lookup_told: (0, 18),
-    queries_before: (10, 7),
-    lookup_after: (35, 14),
-    inverse: (0, 3),
-    seen_before: (5, 7),
-    marked: (0, 7),
-    compare_lists: (0, 2),
+    lookup_before: (30, 14),
+    lookup_told: (10, 18),
+    queries_before: (10, 5),
+    lookup_after: (30, 9),
+    inverse: (0, 2),
+    seen_before: (5, 10),
+    marked: (0, 5),
+    compare_lists: (0, 1),
     repeating: (10, 1),
-    copying: (0, 6),
+    copying: (0, 4),
     records: (5, 4),
-    chained: (0, 3),
-    paths: (0, 5),
+    chained: (0, 2),
+    paths: (0, 4),
     listing: (0, 5),
-    conditional: (0, 11),
-    told_then_label: (0, 4),
+    sections: (0, 12),
+    conditional: (0, 14),
+    told_then_label: (0, 3),
     order: (0, 2),
     grid: (0, 3),
-    sorting: (0, 2),
-    counting: (0, 1.5),
-    story: (0, 2),
+    sorting: (0, 1),
+    counting: (0, 1),
+    story: (0, 1),
 }
 EARLY = 0.12
 
