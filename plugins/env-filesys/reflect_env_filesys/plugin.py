@@ -45,8 +45,9 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         summary="explore a file tree and identify the file that answers the task",
         version=1,
         baselines=("filesys-unseen-name", "filesys-shared-characters"),
-        # an observation holds all that matters; the past would only make prompts longer
-        defaults={"rollout.history": 0},
+        # an observation holds all that matters; the past would only make prompts longer,
+        # and a reflection is a few words and a name
+        defaults={"rollout.history": 0, "rollout.max_reflection_tokens": 48},
     )
 
 

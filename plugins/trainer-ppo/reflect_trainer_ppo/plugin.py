@@ -22,7 +22,7 @@ class PpoConfig:
     kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
     update_epochs: int = option(1, "Passes over an iteration's turns.")
     keep_certain: float = option(
-        1.0,
+        0.25,
         "Chance to learn from a turn whose action was certain; those kept weigh the more.",
         minimum=0.01,
         maximum=1,
