@@ -23,6 +23,7 @@ from reflect_core.evaluation import Contestant
 from reflect_core.files import read_json, write_json
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec
 from reflect_core.loop import Crew, Training, Weights, success_rate
+from reflect_core.memory import release
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
 from reflect_core.protocols import Environment, Policy, Reflector
@@ -256,6 +257,7 @@ class Session:
             seconds = round(time.perf_counter() - started, 3)
             self.folder.time({"stage": stage, "seconds": seconds})
             self.folder.finish(stage)
+        release()
         self.crew.wait()
 
     @property
@@ -326,6 +328,7 @@ class Session:
 
             started = time.perf_counter()
             fit(progress=advance)
+            release()
             stage.advance(updates - (losses[-1][0] if losses else 0))
         if self.crew.is_main:
             for update, loss in losses:

@@ -123,7 +123,7 @@ def test_the_completion_loss_is_the_cross_entropy_of_the_completion_alone(
 
 def test_every_example_comes_once_in_a_pass_and_passes_differ():
     batches = StepBatches(
-        lambda rows, step: (list(rows), step),
+        lambda rows, step, first: (list(rows), step),
         examples=10,
         updates=6,
         batch_size=5,
@@ -135,3 +135,31 @@ def test_every_example_comes_once_in_a_pass_and_passes_differ():
     passes = [rows[i] + rows[i + 1] for i in (0, 2, 4)]
     assert all(sorted(one) == list(range(10)) for one in passes)
     assert len({tuple(one) for one in passes}) == 3
+
+
+def test_a_step_in_pieces_is_the_same_step(model_folder, monkeypatch):
+    def learnt(parts):
+        monkeypatch.setattr("reflect_core.lm.policy.PARTS", parts)
+        player = learner(model_folder("lfm2"), 3)
+        losses = player.fit(examples(), reflect=True, progress=silent)
+        return losses, torch.cat([p.detach().flatten() for p in player.trainable()])
+
+    whole, weights = learnt(1)
+    pieces, same = learnt(2)
+    assert pieces == pytest.approx(whole, rel=1e-4)
+    # Adam takes nearly the sign of a gradient at first, so rounding shows where it is near 0
+    assert (weights - same).abs().mean() < 1e-5
+
+
+@pytest.mark.parametrize(("parts", "sizes"), [(1, [8]), (2, [4, 4]), (3, [8])])
+def test_pieces_hold_every_example_of_a_step_at_its_place(parts, sizes):
+    batches = StepBatches(
+        lambda rows, step, first: (list(rows), step, first),
+        examples=10, updates=3, batch_size=8, seed=0, name="x", parts=parts,
+    )  # fmt: skip
+    items = [batches[i]["step_batch"] for i in range(len(batches))]
+    for step in range(3):
+        mine = [item for item in items if item[1] == step]
+        assert [len(rows) for rows, _, _ in mine] == sizes
+        assert [first for _, _, first in mine] == [sum(sizes[:i]) for i in range(len(sizes))]
+        assert [row for rows, _, _ in mine for row in rows] == batches.rows[step]

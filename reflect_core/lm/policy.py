@@ -25,6 +25,8 @@ from reflect_core.records import Choice, Draws, Example, State, Tokens, Transiti
 from reflect_core.settings import Settings
 
 VALUE_HEAD = "value_head.safetensors"
+PARTS = 2
+"""Pieces in which a step of the warm-up is computed: its prompts hold whole menus."""
 ROWS = 32
 """Prompts in one forward pass of a rollout; alike in length, so little is padded."""
 
@@ -166,9 +168,9 @@ class LmPolicy:
         sft = self.settings.sft
         seed = self.settings.seed
 
-        def build(rows: Sequence[int], step: int) -> tuple[PromptBatch, torch.Tensor]:
+        def build(rows: Sequence[int], step: int, first: int) -> tuple[PromptBatch, torch.Tensor]:
             prompts, targets = [], []
-            for place, row in enumerate(rows):
+            for place, row in enumerate(rows, first):
                 example = examples[row]
                 prompt, label_ids = self.encode(
                     example.state,
@@ -191,6 +193,7 @@ class LmPolicy:
             batch_size=sft.batch_size,
             seed=seed,
             name="policy",
+            parts=PARTS,
         )
         with self.training() as module:
             return fit(module, batches, loss, sft, seed=seed, progress=progress)

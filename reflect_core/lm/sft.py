@@ -21,25 +21,32 @@ Progress = Callable[[int, float], None]
 class StepBatches(Dataset[Any]):
     """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
 
+    With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
+    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``.
+
     Args:
-        build: Makes the batch from the indices of its examples and the step.
+        build: Makes a batch from the indices of its examples, the step, and the place of the
+            first of them in the step's batch.
         examples: Number of examples; they come in shuffled passes.
         updates, batch_size: Steps, and examples in each.
         name: Names the random stream.
+        parts: Pieces of a step; where it does not divide ``batch_size``, 1 is taken.
     """
 
     def __init__(
         self,
-        build: Callable[[Sequence[int], int], Any],
+        build: Callable[[Sequence[int], int, int], Any],
         *,
         examples: int,
         updates: int,
         batch_size: int,
         seed: int,
         name: str,
+        parts: int = 1,
     ) -> None:
         self.build = build
         self.updates = updates
+        self.parts = parts if batch_size % parts == 0 else 1
         need = updates * batch_size
         passes = -(-need // examples)
         order = [
@@ -50,10 +57,13 @@ class StepBatches(Dataset[Any]):
         self.rows = [order[k * batch_size : (k + 1) * batch_size] for k in range(updates)]
 
     def __len__(self) -> int:
-        return self.updates
+        return self.updates * self.parts
 
-    def __getitem__(self, step: int) -> Any:
-        return {"step_batch": self.build(self.rows[step], step)}
+    def __getitem__(self, index: int) -> Any:
+        step, part = divmod(index, self.parts)
+        size = len(self.rows[step]) // self.parts
+        rows = self.rows[step][part * size : (part + 1) * size]
+        return {"step_batch": self.build(rows, step, part * size)}
 
 
 class _Warmup(Trainer):
@@ -119,11 +129,12 @@ def fit(
     with tempfile.TemporaryDirectory(prefix="reflect-sft-") as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,
-            max_steps=len(batches),
+            max_steps=batches.updates,
             per_device_train_batch_size=1,
+            gradient_accumulation_steps=batches.parts,
             learning_rate=settings.lr,
             lr_scheduler_type="cosine",
-            warmup_steps=max(1, len(batches) // 20),
+            warmup_steps=max(1, batches.updates // 20),
             max_grad_norm=settings.max_grad_norm,
             adam_beta2=0.98,
             weight_decay=0.0,

@@ -80,7 +80,7 @@ class LocalReflector:
         encoder = self.models.encoder
         history = self.settings.rollout.history
 
-        def build(rows: Sequence[int], step: int) -> CompletionBatch:
+        def build(rows: Sequence[int], step: int, first: int) -> CompletionBatch:
             completions = [
                 [*encoder.text(f" {examples[i].reflection}"), encoder.end_id] for i in rows
             ]
