@@ -124,7 +124,7 @@ def test_cached_generation_equals_uncached(tokenizer, model):
 
 
 @pytest.mark.parametrize(("name", "level", "floor"), [
-    # a guess among the labels listed would be right in a fifth of them
+    # far above a guess among what is listed
     ("lookup_before", 0.2, 0.6),
     ("lookup_after", 0.2, 0.6),
 ])  # fmt: skip
