@@ -2,7 +2,7 @@
 
 It reads ``evaluation.json`` (the episodes of every row) and ``metrics.jsonl`` (what was logged
 while training), so it can be made again at any time, and writes ``report.json``,
-``report.md`` and ``report.html``.
+``report.md``, ``report.html`` and the picture ``report.svg``.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Report:
 
 
 def build(folder: Path, evaluation: str = "evaluation.json") -> Report:
-    """Make the report of a run and write its three files.
+    """Make the report of a run and write its files.
 
     Args:
         folder: A run folder.
@@ -171,12 +171,13 @@ def build(folder: Path, evaluation: str = "evaluation.json") -> Report:
     Raises:
         CheckpointError: The evaluation is missing or is not one.
     """
-    from reflect_core import report_html
+    from reflect_core import report_html, report_svg
 
     report = load(folder, evaluation)
     files.write_json(folder / "report.json", report.plain())
     files.write_atomic(folder / "report.md", report.markdown())
     files.write_atomic(folder / "report.html", report_html.render(report))
+    files.write_atomic(folder / "report.svg", report_svg.success_svg(report.rows) + "\n")
     return report
 
 

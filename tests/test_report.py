@@ -130,6 +130,9 @@ def test_the_picture_of_success_has_a_dot_on_an_interval_for_every_row(folder: P
     made = report.build(folder)
     picture = pictures((folder / "report.html").read_text())[0]
     namespace = "{http://www.w3.org/2000/svg}"
+    assert ElementTree.tostring(picture) == ElementTree.tostring(
+        pictures((folder / "report.svg").read_text())[0]
+    )
     dots = [float(dot.get("cx", "")) for dot in picture.iter(f"{namespace}circle")]
     lines = [line for line in picture.iter(f"{namespace}line") if line.get("class") != "grid"]
     assert len(dots) == len(lines) == len(made.rows)
