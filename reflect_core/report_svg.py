@@ -13,24 +13,27 @@ __all__ = ["curve_svg", "success_svg"]
 
 WIDTH, HEIGHT = 720, 300
 LEFT, RIGHT, TOP, BOTTOM = 48, 16, 16, 40
-NAMES, ROW = 330, 26
+NAMES, ROW = 364, 26
 """Width of the players' names, and height of a player's line, in the picture of success."""
 
 # within each picture, so that it looks the same alone (in a README) and in the page
 _STYLE = """<style>
-.picture { --ink: #1c1c1c; --soft: #6b6b6b; --line: #d9d9d9; --train: #2563a8; --valid: #b4530a; }
-@media (prefers-color-scheme: dark) { .picture { --ink: #e8e8e8; --soft: #a0a0a0;
-  --line: #3a3a3a; --train: #7db3ea; --valid: #f0a35e; } }
-.picture text { font: 12px system-ui, sans-serif; fill: var(--soft); }
-.picture text.name { fill: var(--ink); font-size: 13px; }
-.picture .grid { stroke: var(--line); }
-.picture .train { stroke: var(--train); fill: none; stroke-width: 2; }
-.picture .valid { stroke: var(--valid); fill: none; stroke-width: 2; }
-.picture circle { fill: var(--valid); }
-.picture circle.sampled { fill: var(--train); }
-.picture circle.argmax { fill: var(--valid); }
-.picture text.train { fill: var(--train); stroke: none; }
-.picture text.valid { fill: var(--valid); stroke: none; }
+.picture text { font: 12px system-ui, sans-serif; fill: #6b6b6b; }
+.picture text.name { fill: #1c1c1c; font-size: 13px; }
+.picture .grid { stroke: #d9d9d9; }
+.picture .train { stroke: #2563a8; fill: none; stroke-width: 2; }
+.picture .valid { stroke: #b4530a; fill: none; stroke-width: 2; }
+.picture circle, .picture circle.argmax { fill: #b4530a; }
+.picture circle.sampled { fill: #2563a8; }
+.picture text.train { fill: #2563a8; stroke: none; }
+.picture text.valid { fill: #b4530a; stroke: none; }
+@media (prefers-color-scheme: dark) {
+.picture text { fill: #a0a0a0; } .picture text.name { fill: #e8e8e8; }
+.picture .grid { stroke: #3a3a3a; }
+.picture .train { stroke: #7db3ea; } .picture .valid { stroke: #f0a35e; }
+.picture circle, .picture circle.argmax { fill: #f0a35e; }
+.picture circle.sampled { fill: #7db3ea; }
+.picture text.train { fill: #7db3ea; } .picture text.valid { fill: #f0a35e; } }
 </style>"""
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
