@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 from reflect_core.errors import ReflectError
+from reflect_core.grounding import named_action
 from reflect_core.records import Choice, Draws, Hint, State
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "FollowPolicy",
     "RandomPolicy",
     "SilentReflector",
-    "named_action",
 ]
 
 
@@ -97,34 +96,6 @@ class ExpertReflector:
             ReflectError: The environment has no expert.
         """
         return [_hint(state).reflection for state in states]
-
-
-def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
-    """Index of the legal action that a reflection names, None if it names none.
-
-    Of the actions that occur in it word for word, the one that ends last counts, since a
-    reflection closes with what to do next; of several that end there, the longest.
-
-    >>> named_action("cd src was wrong. Now cd src/lib.", ["cd src", "cd src/lib", "cd .."])
-    1
-    >>> named_action("Read setup.pyc", ["Read setup.py"]) is None
-    True
-    """
-    best: tuple[int, int] | None = None
-    chosen = None
-    for index, action in enumerate(legal_actions):
-        for match in re.finditer(_whole(action), reflection):
-            place = (match.end(), len(action))
-            if best is None or place > best:
-                best, chosen = place, index
-    return chosen
-
-
-def _whole(action: str) -> str:
-    """A pattern for ``action`` that does not match inside a longer word."""
-    before = r"(?<!\w)" if re.match(r"\w", action) else ""
-    after = r"(?!\w)" if re.search(r"\w\Z", action) else ""
-    return before + re.escape(action) + after
 
 
 def _uniform(state: State, draws: Draws) -> Choice:

@@ -1,8 +1,9 @@
-"""Checkpoints of RL: weights, optimizer, curriculum and log positions, in one folder each.
+"""Checkpoints of RL: weights, optimizer, curriculum, replay and log positions, in a folder each.
 
-No pickled objects: safetensors for the policy, JSON for plain values, and a tensor file for
-the trainer that is read with ``weights_only=True``. A folder is written beside its place,
-flushed and renamed, so a kill at any moment leaves the older ones whole.
+No pickled objects: safetensors for the policy and the episodes that are kept for replay, JSON
+for plain values, and a tensor file for the trainer that is read with ``weights_only=True``. A
+folder is written beside its place, flushed and renamed, so a kill at any moment leaves the
+older ones whole.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from reflect_core.runfolder import RunFolder
 
 FORMAT = 1
 POLICY, TRAINER, STATE = "policy.safetensors", "trainer.pt", "state.json"
+REPLAY = "replay.safetensors"
+"""Only where there is something to replay."""
 
 
 @attrs.frozen
@@ -34,6 +37,7 @@ class Checkpoint:
         curriculum: JSON-like state.
         logs: Length in bytes of each log.
         best_iteration, best_success: The best validation so far.
+        replay: Arrays by name; none where replay is off.
     """
 
     iteration: int
@@ -43,6 +47,7 @@ class Checkpoint:
     logs: Mapping[str, int]
     best_iteration: int
     best_success: float
+    replay: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 def path_of(folder: RunFolder, iteration: int) -> Path:
@@ -53,16 +58,19 @@ def path_of(folder: RunFolder, iteration: int) -> Path:
 def save(folder: RunFolder, checkpoint: Checkpoint) -> Path:
     """Write a checkpoint; it is complete on the disk when this returns."""
     import torch
+    from safetensors.numpy import save_file as save_arrays
     from safetensors.torch import save_file
 
     def write(target: Path) -> None:
         tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.policy.items()}
         save_file(tensors, str(target / POLICY))
         torch.save(dict(checkpoint.trainer), target / TRAINER)
+        if checkpoint.replay:
+            save_arrays(dict(checkpoint.replay), str(target / REPLAY))
         plain = attrs.asdict(
-            checkpoint, filter=attrs.filters.exclude("policy", "trainer"), recurse=False
+            checkpoint, filter=attrs.filters.exclude("policy", "trainer", "replay"), recurse=False
         )
-        hashes = {name: _sha256(target / name) for name in (POLICY, TRAINER)}
+        hashes = {path.name: _sha256(path) for path in sorted(target.iterdir())}
         write_json(target / STATE, {"format": FORMAT, **plain, "sha256": hashes})
 
     path = path_of(folder, checkpoint.iteration)
@@ -105,12 +113,14 @@ def prune(folder: RunFolder, *, keep: int, best: int) -> None:
 
 def _read(path: Path) -> Checkpoint:
     import torch
+    from safetensors.numpy import load_file as load_arrays
     from safetensors.torch import load_file
 
     state = read_json(path / STATE)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise CheckpointError(f"{STATE} has no format {FORMAT}")
-    for name in (POLICY, TRAINER):
+    replays = REPLAY in state["sha256"]
+    for name in (POLICY, TRAINER, *([REPLAY] if replays else [])):
         if not (path / name).exists() or _sha256(path / name) != state["sha256"][name]:
             raise CheckpointError(f"{name} is missing or its content has changed")
     return Checkpoint(
@@ -121,6 +131,7 @@ def _read(path: Path) -> Checkpoint:
         logs=state["logs"],
         best_iteration=state["best_iteration"],
         best_success=state["best_success"],
+        replay=load_arrays(str(path / REPLAY)) if replays else {},
     )
 
 

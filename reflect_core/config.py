@@ -22,9 +22,15 @@ from reflect_core.options import Key, check, from_text, options, plain, to_toml
 from reflect_core.plugins import KINDS, Offer, Registry
 from reflect_core.settings import Part, Settings
 
-__all__ = ["DEFAULT_PARTS", "dump", "keys", "load", "loads", "resolve", "versions"]
+__all__ = ["DEFAULT_PARTS", "dump", "keys", "load", "loads", "override", "resolve", "versions"]
 
-DEFAULT_PARTS = {"reflector": "local", "policy": "lm", "trainer": "ppo", "curriculum": "uniform"}
+DEFAULT_PARTS = {
+    "reflector": "local",
+    "policy": "lm",
+    "trainer": "ppo",
+    "curriculum": "uniform",
+    "teacher": "expert",
+}
 """The parts of a run that names none; an environment must always be named."""
 
 VERSIONS = "versions"
@@ -53,6 +59,12 @@ def resolve(
     """
     table = _read(file) if file else {}
     return _resolve(registry, table, overrides, flags or {}, source=str(file))
+
+
+def override(registry: Registry, settings: Settings, words: Sequence[str]) -> Settings:
+    """The settings with some ``KEY=VALUE`` words on top."""
+    table = _parse(dump(settings), "the configuration")
+    return _resolve(registry, table, words, {}, "the configuration")
 
 
 def load(registry: Registry, file: Path) -> Settings:
@@ -95,10 +107,10 @@ def versions(registry: Registry, settings: Settings) -> dict[str, object]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    for kind in KINDS:
-        offer = registry.find(kind.name, getattr(settings, kind.section).name)
+    for section, kind in _SECTION_KINDS.items():
+        offer = registry.find(kind, getattr(settings, section).name)
         found[offer.distribution] = offer.version
-        found[f"{kind.section}-{offer.spec.name}"] = offer.spec.version
+        found[f"{section}-{offer.spec.name}"] = offer.spec.version
     return found
 
 
@@ -117,7 +129,8 @@ def keys(offers: Mapping[str, Offer[Any]] | None = None) -> list[Key]:
 
 
 _WISHES = "in the defaults of environment"
-_SECTION_KINDS = {kind.section: kind.name for kind in KINDS}
+# a teacher is a reflector that also teaches
+_SECTION_KINDS = {kind.section: kind.name for kind in KINDS} | {"teacher": "reflector"}
 
 
 def _resolve(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from reflect_core.alarms import Alarms
 from reflect_core.protocols import Environment, Policy
 from reflect_core.records import Task
 
@@ -44,6 +45,7 @@ class Context:
         accelerator: Device, precision and processes; None where no model is used.
         policy: For trainers, the policy to train.
         folder: The run's folder, if there is one.
+        alarms: Where a part says that something goes wrong which does not stop the run.
     """
 
     seed: int
@@ -55,3 +57,4 @@ class Context:
     accelerator: Accelerator | None = None
     policy: Policy | None = None
     folder: Path | None = None
+    alarms: Alarms = attrs.field(factory=Alarms)

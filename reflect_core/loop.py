@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import attrs
 
 from reflect_core import checkpoint
+from reflect_core.alarms import Alarms
 from reflect_core.checkpoint import Checkpoint
-from reflect_core.errors import NonFiniteLoss
+from reflect_core.errors import ConfigError, NonFiniteLoss
 from reflect_core.files import write_json
 from reflect_core.protocols import Curriculum, Trainer
-from reflect_core.records import Task, Trajectory
+from reflect_core.records import Assignment, Task, Trajectory
+from reflect_core.replay import ReplayBuffer
 from reflect_core.rollout import (
     Collector,
     Episode,
@@ -48,6 +50,9 @@ class Crew(Protocol):
     def merge(self, played: Played) -> Played:
         """What all processes played, in order, the same in every process."""
 
+    def total(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """The counts of all processes, added up by kind; all processes must call it."""
+
     def wait(self) -> None:
         """Return when all processes are here."""
 
@@ -65,6 +70,10 @@ class Training:
         valid: Tasks of the validation split.
         final_stage: The environment's real task, used for validation.
         crew: The processes.
+        tokens: What the models have read so far, by kind; logged per iteration.
+        alarms: Where every part says what goes wrong without stopping the run.
+        replay: Solved episodes of earlier iterations, for the update alone: the curriculum
+            and the figures of success see fresh ones only.
     """
 
     folder: RunFolder
@@ -76,26 +85,46 @@ class Training:
     valid: Sequence[Task]
     final_stage: str
     crew: Crew
+    tokens: Callable[[], Mapping[str, int]] = dict
+    alarms: Alarms = attrs.field(factory=Alarms)
     iteration: int = 0
     best_iteration: int = 0
     best_success: float = -1.0
+    replay: ReplayBuffer = attrs.Factory(
+        lambda self: ReplayBuffer(self.settings.replay, seed=self.settings.seed), takes_self=True
+    )
 
     def run(self, advance: Callable[..., None]) -> None:
-        """Train from where we are to the last iteration, then take up the best weights."""
+        """Train from where we are to the last iteration, then take up the best weights.
+
+        Raises:
+            ConfigError: An iteration's episodes do not make whole groups.
+        """
         train = self.settings.train
+        if train.episodes % (size := group_size(self.trainer)):
+            raise ConfigError(
+                f"train.episodes = {train.episodes} cannot be played in groups of {size}",
+                why="the trainer compares episodes of the same task (trainer.group_size)",
+                then=f"choose a multiple: train.episodes={-(-train.episodes // size) * size}",
+            )
         if self.iteration == 0 and self.best_success < 0:
             self._validate()
             self._save()
         while self.iteration < train.iterations:
-            started = time.perf_counter()
-            assignments = self.curriculum.assign(train.episodes, iteration=self.iteration)
+            started, before = time.perf_counter(), self.tokens()
             episodes = training_episodes(
-                assignments, seed=self.settings.seed, iteration=self.iteration
+                self._assignments(), seed=self.settings.seed, iteration=self.iteration
             )
             played = self._play(episodes, greedy=False)
             collected = time.perf_counter()
-            figures = self._update(played.trajectories)
+            replayed, replay_figures = self.replay.draw(iteration=self.iteration)
+            figures = self._update([*played.trajectories, *replayed])
+            figures |= replay_figures
+            spent = {kind: count - before.get(kind, 0) for kind, count in self.tokens().items()}
+            figures |= self.crew.total(spent)
+            watch(played, figures, self.alarms)
             figures |= self.curriculum.observe(played.trajectories)
+            self.replay.add(played.trajectories, iteration=self.iteration)
             self.iteration += 1
             if self.crew.is_main:
                 self._report(played, figures)
@@ -124,11 +153,19 @@ class Training:
         self.weights.load_state_dict(dict(saved.policy))
         self.trainer.load_state_dict(saved.trainer)
         self.curriculum.load_state_dict(saved.curriculum)
+        self.replay.load_state_dict(saved.replay)
         self.iteration = saved.iteration
         self.best_iteration, self.best_success = saved.best_iteration, saved.best_success
         if self.crew.is_main:
             self.folder.cut(saved.logs)
         self.crew.wait()
+
+    def _assignments(self) -> list[Assignment]:
+        """The next tasks, each as often as the trainer compares its episodes."""
+        size = group_size(self.trainer)
+        tasks = self.settings.train.episodes // size
+        assigned = self.curriculum.assign(tasks, iteration=self.iteration)
+        return [attrs.evolve(one, group_size=one.group_size * size) for one in assigned]
 
     def _play(self, episodes: Sequence[Episode], *, greedy: bool) -> Played:
         mine = self.collector.play(self.crew.share(episodes), greedy=greedy)
@@ -167,6 +204,7 @@ class Training:
                 "failed_episodes": len(played.failures),
                 "truncated_prompts": played.truncated_prompts,
                 **figures,
+                "alarms": self.alarms.counted(),
             }
         )
 
@@ -184,7 +222,12 @@ class Training:
             self.best_iteration, self.best_success = self.iteration, success
         if self.crew.is_main:
             self.folder.log(
-                {"stage": "valid", "iteration": self.iteration, **summary(played.trajectories)}
+                {
+                    "stage": "valid",
+                    "iteration": self.iteration,
+                    **summary(played.trajectories),
+                    "alarms": self.alarms.counted(),
+                }
             )
 
     def _save(self) -> None:
@@ -199,6 +242,7 @@ class Training:
                     logs=self.folder.positions(),
                     best_iteration=self.best_iteration,
                     best_success=self.best_success,
+                    replay=self.replay.state_dict(),
                 ),
             )
             checkpoint.prune(
@@ -207,6 +251,56 @@ class Training:
                 best=self.best_iteration,
             )
         self.crew.wait()
+
+
+def group_size(trainer: Trainer) -> int:
+    """Episodes of each task that a trainer asks for; see :class:`Trainer`."""
+    return int(getattr(trainer, "group_size", 1))
+
+
+COLLAPSED = 0.001
+"""Share of a uniform choice's entropy below which a policy explores nothing."""
+
+
+def watch(played: Played, figures: Mapping[str, float], alarms: Alarms) -> None:
+    """Sound what makes an iteration's update worth little.
+
+    Args:
+        played: The iteration's fresh episodes.
+        figures: What the trainer logs; ``entropy`` in nats, if it is there.
+        alarms: Counts, and tells the first of each kind.
+    """
+    trajectories = played.trajectories
+    returns = {
+        sum(turn.reward + turn.shaping for turn in trajectory.transitions)
+        for trajectory in trajectories
+    }
+    if len(trajectories) > 1 and len(returns) == 1:
+        alarms.sound(
+            "no_reward_variance",
+            f"all {len(trajectories)} episodes of an iteration had the return {returns.pop():g}: "
+            "there is nothing to learn from; easier tasks, a longer warm-up or more episodes "
+            "an iteration would help",
+        )
+    alarms.sound(
+        "truncated_prompts",
+        f"{played.truncated_prompts} prompts of an iteration lost past turns to fit the context; "
+        "raise model.context or lower rollout.history",
+        count=played.truncated_prompts,
+    )
+    menus = [
+        len(turn.observation.legal_actions)
+        for trajectory in trajectories
+        for turn in trajectory.transitions
+    ]
+    uniform = sum(math.log(size) for size in menus) / max(1, len(menus))
+    entropy = figures.get("entropy")
+    if entropy is not None and uniform and entropy < COLLAPSED * uniform:
+        alarms.sound(
+            "entropy_collapsed",
+            f"the policy's entropy is {entropy:.2g} nats, {uniform:.2g} would be random: "
+            "it explores no more; raise trainer.ent_coef or rollout.temperature",
+        )
 
 
 def _written(number: float) -> float | str:

@@ -29,7 +29,11 @@ from collections.abc import Sequence
 
 import attrs
 
+from reflect_core.grounding import named_action
 from reflect_core.records import Draws, State
+
+UNGROUNDED = " (not possible)"
+"""What follows a reflection that names no legal action, where that is checked."""
 
 
 @attrs.frozen
@@ -93,10 +97,14 @@ def reflector_segments(state: State, *, history: int) -> list[Segment]:
     return [*state_segments(state, history=history), Segment("cue", "Reflection:")]
 
 
-def policy_segments(state: State, reflection: str, menu: Menu, *, history: int) -> list[Segment]:
+def policy_segments(
+    state: State, reflection: str, menu: Menu, *, history: int, check: bool = False
+) -> list[Segment]:
     """The policy's prompt; its completion is the label of the chosen action.
 
-    Without a reflection the prompt ends with ``Action:`` instead.
+    Without a reflection the prompt ends with ``Action:`` instead. After one that names no
+    legal action, and with ``check``, it ends with a word about that: what a reflection asks
+    for cannot be copied then, and the policy learns by reinforcement what to do instead.
     """
     segments = state_segments(state, history=history)
     segments.append(Segment("cue", "Actions:\n"))
@@ -106,7 +114,10 @@ def policy_segments(state: State, reflection: str, menu: Menu, *, history: int) 
         segments.append(Segment("cue", "\n"))
     if not reflection:
         return [*segments, Segment("cue", "Action:")]
-    return [*segments, Segment("cue", "Reflection:"), Segment("reflection", f" {reflection}")]
+    segments += [Segment("cue", "Reflection:"), Segment("reflection", f" {reflection}")]
+    if check and named_action(reflection, state.observation.legal_actions) is None:
+        segments.append(Segment("cue", UNGROUNDED))
+    return segments
 
 
 def drop_oldest_half(segments: Sequence[Segment]) -> list[Segment]:

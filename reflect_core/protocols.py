@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from reflect_core.records import (
+    Advice,
     Assignment,
     Choice,
     Draws,
     Observation,
+    Question,
     State,
     Step,
     Task,
@@ -60,6 +62,16 @@ class Reflector(Protocol):
 
 
 @runtime_checkable
+class Teacher(Protocol):
+    """What a reflector offers whose spec says ``teaches``: examples for the warm-up."""
+
+    def advise(
+        self, questions: Sequence[Question], draws: Sequence[Draws]
+    ) -> Sequence[Advice | None]:
+        """One answer per question, in order; None where there is none to be had."""
+
+
+@runtime_checkable
 class Policy(Protocol):
     """Chooses one of the legal actions for each state; plain values in and out."""
 
@@ -76,7 +88,11 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Trainer(Protocol):
-    """Improves the policy from episodes."""
+    """Improves the policy from episodes.
+
+    One that compares episodes of the same task has an attribute ``group_size: int`` besides:
+    each task that the curriculum assigns is then played so many times.
+    """
 
     def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> Mapping[str, float]:
         """One update from one iteration's episodes; returns what to log.

@@ -43,6 +43,7 @@ class Task:
         split: ``train``, ``valid`` or ``test``.
         text: The instruction as the models read it.
         level: Difficulty, 1 is easiest; what it counts is the environment's to say.
+        practice: Made for RL alone: no teacher shows it. Only tasks of the train split.
         data: What the environment needs besides to build the episode, JSON-like.
     """
 
@@ -50,6 +51,7 @@ class Task:
     split: str
     text: str
     level: int = 1
+    practice: bool = False
     data: Mapping[str, Any] = attrs.field(factory=dict, converter=_table, eq=False, repr=False)
 
 
@@ -209,6 +211,8 @@ class Trajectory:
         final_value: The critic's value of the state after the last turn; used only where
             the episode was truncated.
         group: Episodes of one group start from the same task (step-level baselines).
+        learn_turns: Only so many turns, from the first, are learnt from; None for all.
+        replayed: It was played by an earlier policy and is learnt from once more.
     """
 
     episode: int
@@ -220,6 +224,8 @@ class Trajectory:
     success: bool
     final_value: float = 0.0
     group: int = 0
+    learn_turns: int | None = None
+    replayed: bool = False
 
     @property
     def episode_return(self) -> float:
@@ -234,11 +240,19 @@ class Trajectory:
 
 @attrs.frozen
 class Assignment:
-    """What a curriculum hands to the rollout: a task, a stage, and how many episodes."""
+    """What a curriculum hands to the rollout.
+
+    Args:
+        task: What is to be solved.
+        stage: One of the environment's stages, None for the final one.
+        group_size: Episodes of this task; they share the environment's seed.
+        learn_turns: As in :class:`Trajectory`.
+    """
 
     task: Task
     stage: str | None = None
     group_size: int = 1
+    learn_turns: int | None = None
 
 
 @attrs.frozen
@@ -255,3 +269,32 @@ class Example:
     reflection: str
     action: str
     wrong_action: str | None = None
+
+
+@attrs.frozen
+class Question:
+    """What a teacher is asked about one turn.
+
+    Args:
+        state: What the players see.
+        spoiler: The right action, which the answer may use but must not mention; None where
+            the teacher is to find one itself.
+        wrong_action: The last action, where it is known to have been wrong: why?
+    """
+
+    state: State
+    spoiler: str | None = None
+    wrong_action: str | None = None
+
+
+@attrs.frozen
+class Advice:
+    """A teacher's answer.
+
+    Args:
+        reflection: What a reflector should learn to say in that state.
+        action: The legal action that it would take; None where it was given the right one.
+    """
+
+    reflection: str
+    action: str | None = None

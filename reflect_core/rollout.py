@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from reflect_core.errors import EnvironmentFailure, ReflectError
+from reflect_core.grounding import without_actions
 from reflect_core.protocols import Environment, Expert, Policy, Reflector
 from reflect_core.records import (
     Assignment,
@@ -28,7 +29,7 @@ class Episode:
 
     Args:
         index: Its place in the iteration or evaluation.
-        task, stage, group: As in :class:`reflect_core.records.Trajectory`.
+        task, stage, group, learn_turns: As in :class:`reflect_core.records.Trajectory`.
         name: Names the random numbers of its players.
         environment_seed: What the environment is reset with.
     """
@@ -39,6 +40,7 @@ class Episode:
     group: int
     name: tuple[str | int, ...]
     environment_seed: int
+    learn_turns: int | None = None
 
 
 @attrs.define
@@ -85,6 +87,7 @@ def training_episodes(
                     group,
                     ("train", iteration, index),
                     environment_seed,
+                    assignment.learn_turns,
                 )
             )
     return episodes
@@ -139,6 +142,8 @@ class Collector:
         seed: Root of the random streams.
         num_envs: Episodes side by side.
         needs_expert: Ask the environment's expert at each turn.
+        reflect_probability: Chance that the reflector is asked at a turn.
+        name_actions: Whether reflections may name legal actions; else these are cut out.
     """
 
     def __init__(
@@ -150,6 +155,8 @@ class Collector:
         seed: int,
         num_envs: int,
         needs_expert: bool = False,
+        reflect_probability: float = 1.0,
+        name_actions: bool = True,
     ) -> None:
         self.make_environment = make_environment
         self.reflector = reflector
@@ -157,6 +164,8 @@ class Collector:
         self.seed = seed
         self.num_envs = num_envs
         self.needs_expert = needs_expert
+        self.reflect_probability = reflect_probability
+        self.name_actions = name_actions
         self._environments: list[Environment] = []
 
     def play(
@@ -215,7 +224,7 @@ class Collector:
         """One turn of every running episode; yields those that ended well."""
         states = [self._state(one) for one in running]
         draws = [one.draws(self.seed) for one in running]
-        reflections = self.reflector.reflect(states, draws, greedy=greedy)
+        reflections = self._reflect(states, draws, greedy)
         choices = self.policy.act(states, reflections, draws, greedy=greedy)
         for one, reflection, choice in zip(running, reflections, choices, strict=True):
             action = one.observation.legal_actions[choice.index]
@@ -238,6 +247,19 @@ class Collector:
                 one.success = step.success
                 yield one
 
+    def _reflect(self, states: Sequence[State], draws: Sequence[Draws], greedy: bool) -> list[str]:
+        """One reflection per state, empty where the reflector is not asked."""
+        reflections = [""] * len(states)
+        rows = [i for i, draw in enumerate(draws) if asked(draw, self.reflect_probability)]
+        if rows:
+            written = self.reflector.reflect(
+                [states[i] for i in rows], [draws[i] for i in rows], greedy=greedy
+            )
+            for row, text in zip(rows, written, strict=True):
+                legal = states[row].observation.legal_actions
+                reflections[row] = text if self.name_actions else without_actions(text, legal)
+        return reflections
+
     def _state(self, one: _Live) -> State:
         hint = None
         if self.needs_expert:
@@ -255,7 +277,7 @@ class Collector:
         if one.truncated and one.observation.legal_actions:
             # the learner's limit cut the episode: what would have followed is estimated
             state, draws = self._state(one), one.draws(self.seed)
-            reflections = self.reflector.reflect([state], [draws], greedy=greedy)
+            reflections = self._reflect([state], [draws], greedy)
             final_value = self.policy.act([state], reflections, [draws], greedy=greedy)[0].value
         return Trajectory(
             episode=one.episode.index,
@@ -267,6 +289,7 @@ class Collector:
             success=one.success,
             final_value=final_value,
             group=one.episode.group,
+            learn_turns=one.episode.learn_turns,
         )
 
     def _failed(self, place: int, episode: Episode, error: Exception, failures: list[str]) -> None:
@@ -276,6 +299,13 @@ class Collector:
         except Exception as closing:  # noqa: BLE001 - it is thrown away in any case
             failures[-1] += f" (and close raised {type(closing).__name__})"
         self._environments[place] = self.make_environment()
+
+
+def asked(draws: Draws, probability: float) -> bool:
+    """Whether a turn has a reflection; 0 and 1 draw nothing."""
+    if probability in (0.0, 1.0):
+        return probability == 1.0
+    return bool(draws.stream("ask").random() < probability)
 
 
 def check_failures(played: Played, limit: float) -> None:

@@ -11,27 +11,30 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
 
 from reflect_core import checkpoint, evaluation, report
+from reflect_core.alarms import Alarms
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.context import Context, EnvironmentContext
-from reflect_core.errors import ReflectError
+from reflect_core.errors import ReflectError, choices
 from reflect_core.evaluation import Contestant
 from reflect_core.files import read_json, write_json
+from reflect_core.grounding import without_actions
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec
 from reflect_core.loop import Crew, Training, Weights, success_rate
 from reflect_core.memory import release
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
-from reflect_core.protocols import Environment, Policy, Reflector
+from reflect_core.protocols import Environment, Policy, Reflector, Teacher
 from reflect_core.records import Example, Task, Trajectory
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
-from reflect_core.teach import divide, read_examples, teach, write_examples
+from reflect_core.teach import Lesson, divide, read_examples, teach, write_examples
+from reflect_core.tutor import tutor
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -58,7 +61,7 @@ class TrainablePolicy(Policy, Weights, Saved, Protocol):
         self,
         examples: Sequence[Example],
         *,
-        reflect: bool,
+        reflect: float,
         progress: Callable[[int, float], None],
     ) -> list[float]:
         """Warm up on the teacher's turns."""
@@ -117,6 +120,7 @@ class Session:
             ReflectorSpec, registry.find("reflector", settings.reflector.name).spec
         )
         self.policy_spec = cast(PolicySpec, registry.find("policy", settings.policy.name).spec)
+        self.alarms = Alarms(progress.warn)
         self._collectors: list[Collector] = []
 
     # -- parts ----------------------------------------------------------------------------
@@ -183,6 +187,7 @@ class Session:
             accelerator=self.accelerator if uses_model else None,
             policy=policy,
             folder=self.folder.path,
+            alarms=self.alarms,
         )
 
     @functools.cached_property
@@ -206,6 +211,8 @@ class Session:
             seed=self.settings.seed,
             num_envs=self.settings.rollout.num_envs,
             needs_expert=needs_expert,
+            reflect_probability=self.settings.rollout.reflect_probability,
+            name_actions=self.settings.rollout.name_actions,
         )
         self._collectors.append(collector)
         return collector
@@ -254,8 +261,9 @@ class Session:
         started = time.perf_counter()
         work()
         if self.crew.is_main:
-            seconds = round(time.perf_counter() - started, 3)
-            self.folder.time({"stage": stage, "seconds": seconds})
+            if stage != "sft":  # its parts say what they took
+                seconds = round(time.perf_counter() - started, 3)
+                self.folder.time({"stage": stage, "seconds": seconds})
             self.folder.finish(stage)
         release()
         self.crew.wait()
@@ -269,14 +277,9 @@ class Session:
             return
         settings = self.settings.teach
         with self.progress.stage("teach", settings.episodes) as stage:
-            lesson = teach(
-                self.environment,
-                self.divided[0],
-                settings,
-                seed=self.settings.seed,
-                stages=self.env_spec.stages,
-                progress=stage.advance,
-            )
+            lesson = self._lesson(stage.advance)
+        if not self.settings.rollout.name_actions:
+            lesson.examples = [_unnamed(example) for example in lesson.examples]
         self.folder.examples.parent.mkdir(exist_ok=True)
         write_examples(self.folder.examples, lesson.examples)
         negative = sum(example.kind == "negative" for example in lesson.examples)
@@ -293,52 +296,99 @@ class Session:
                 "negative_examples": negative,
                 "unsolved": len(lesson.unsolved),
                 "without_negative": lesson.without_negative,
+                "unanswered": lesson.unanswered,
+                "alarms": self.alarms.counted(),
             }
         )
 
+    def _lesson(self, advance: Callable[..., None]) -> Lesson:
+        """What the teacher shows: the environment's expert, or one who is asked."""
+        common: dict[str, Any] = {"seed": self.settings.seed, "stages": self.env_spec.stages}
+        tasks, settings = self.divided[0], self.settings.teach
+        if self.settings.teacher.name == "expert":
+            return teach(self.environment, tasks, settings, progress=advance, **common)
+        offer = self.registry.find("reflector", self.settings.teacher.name)
+        spec = cast(ReflectorSpec, offer.spec)
+        if not spec.teaches:
+            raise ReflectError(
+                f"the reflector {spec.name!r} does not teach",
+                details=choices(spec.name, self._teachers(), called="teachers"),
+                then="choose another --teacher",
+            )
+        teacher = spec.factory(self.settings.teacher.options, self.context())
+        return tutor(
+            self.make_environment,
+            tasks,
+            settings,
+            cast(Teacher, teacher),
+            side_by_side=self.settings.rollout.num_envs,
+            progress=advance,
+            **common,
+        )
+
+    def _teachers(self) -> list[str]:
+        offers = self.registry.offers("reflector").items()
+        return [name for name, offer in offers if cast(ReflectorSpec, offer.spec).teaches]
+
     def _sft(self) -> None:
-        examples = read_examples(self.folder.examples)
+        """Warm up the players one after the other; one that is done is not done again."""
         sft = self.settings.sft
         if self.reflector_spec.trainable:
             reflector = cast(TrainableReflector, self.reflector)
-            self._fit(
-                "reflector", sft.reflector_updates, functools.partial(reflector.fit, examples)
+            self._warm_up(
+                "reflector", sft.reflector_updates, reflector.fit, self.folder.reflector, reflector
             )
-            if self.crew.is_main:
-                self.folder.write_folder(self.folder.reflector, reflector.save)
         if self.policy_spec.trainable:
             policy = cast(TrainablePolicy, self.policy)
-            reflect = self.settings.reflector.name != "none"
-            self._fit(
-                "policy",
-                sft.policy_updates,
-                functools.partial(policy.fit, examples, reflect=reflect),
-            )
-            if self.crew.is_main:
-                self.folder.write_folder(self.folder.warmup, policy.save)
+            silent = self.settings.reflector.name == "none"
+            share = 0.0 if silent else self.settings.rollout.reflect_probability
+            fit = functools.partial(policy.fit, reflect=share)
+            self._warm_up("policy", sft.policy_updates, fit, self.folder.warmup, policy)
+
+    def _warm_up(
+        self,
+        player: str,
+        updates: int,
+        fit: Callable[..., list[float]],
+        target: Path,
+        saved: Saved,
+    ) -> None:
+        part = f"sft {player}"
+        if self.folder.finished(part):
+            return
+        examples = read_examples(self.folder.examples)
+        self._fit(player, updates, functools.partial(fit, examples))
+        if self.crew.is_main:
+            self.folder.write_folder(target, saved.save)
+            self.folder.finish(part)
+        self.crew.wait()
 
     def _fit(self, player: str, updates: int, fit: Callable[..., list[float]]) -> None:
         """Warm one player up, with a progress line and a row per reported loss."""
         losses: list[tuple[int, float]] = []
+        learnt: list[int] = []
+        before = self.models.meter.reading()
         with self.progress.stage(f"sft {player}", updates) as stage:
 
             def advance(update: int, loss: float) -> None:
                 stage.advance(update - (losses[-1][0] if losses else 0), loss=loss)
                 losses.append((update, loss))
+                learnt.append((self.models.meter.reading() - before).learnt)
 
             started = time.perf_counter()
             fit(progress=advance)
             release()
             stage.advance(updates - (losses[-1][0] if losses else 0))
         if self.crew.is_main:
-            for update, loss in losses:
-                self.folder.log({"stage": "sft", "player": player, "update": update, "loss": loss})
+            for (update, loss), tokens in zip(losses, learnt, strict=True):
+                row = {"stage": "sft", "player": player, "update": update, "loss": loss}
+                self.folder.log({**row, "tokens_learnt": tokens})
             seconds = round(time.perf_counter() - started, 3)
             self.folder.time({"stage": f"sft {player}", "seconds": seconds})
 
     def _take_up(self, policy_folder: Path) -> None:
         """Load the warmed-up reflector and a policy from the run's folder."""
-        if self.reflector_spec.trainable and self.folder.finished("sft"):
+        if self.reflector_spec.trainable and self.folder.reflector.exists():
             cast(TrainableReflector, self.reflector).load(self.folder.reflector)
         if self.policy_spec.trainable and policy_folder.exists():
             cast(TrainablePolicy, self.policy).load(policy_folder)
@@ -362,6 +412,8 @@ class Session:
             valid=self.tasks("valid"),
             final_stage=self.env_spec.stages[-1],
             crew=self.crew,
+            tokens=lambda: self.models.meter.reading().figures(),
+            alarms=self.alarms,
         )
         if self.crew.is_main:
             self._check_machine()
@@ -424,7 +476,7 @@ class Session:
                 f"there is nothing to evaluate on: no {settings.split} tasks",
                 then="choose another eval.split, or options that leave tasks for it",
             )
-        contestants = self._contestants()
+        contestants = _chosen(self._contestants(), settings.players)
         games = sum(
             len(evaluation.DECODINGS[settings.decoding]) if contestant.decodes else 1
             for contestant in contestants
@@ -454,6 +506,7 @@ class Session:
                 "seed": self.settings.seed,
                 "split": settings.split,
                 "episodes": len(episodes),
+                "alarms": self.alarms.counted(),
                 **basis,
                 "rows": rows,
             },
@@ -504,3 +557,25 @@ class Session:
     def _report(self) -> None:
         split = self.settings.eval.split
         report.build(self.folder.path, self.folder.evaluation_of(split).name)
+
+
+def _chosen(rows: Sequence[Contestant], names: Sequence[str]) -> Sequence[Contestant]:
+    """The rows of these names, in the table's order; all where none are named.
+
+    Raises:
+        ReflectError: A name is not a row of this run.
+    """
+    known = [row.name for row in rows]
+    for name in names:
+        if name not in known:
+            raise ReflectError(
+                f"eval.players: this run has no row {name!r}",
+                details=choices(name, known, called="it has"),
+            )
+    return [row for row in rows if not names or row.name in names]
+
+
+def _unnamed(example: Example) -> Example:
+    """The example with a reflection that names no legal action."""
+    legal = example.state.observation.legal_actions
+    return attrs.evolve(example, reflection=without_actions(example.reflection, legal))

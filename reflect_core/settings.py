@@ -52,19 +52,28 @@ class TeachSettings:
     episodes: int = option(2000, "Expert episodes, over the train tasks in turn.", minimum=0)
     share: float = option(
         0.5,
-        "Share of the train tasks that the teacher shows; RL plays the others (1: both play all).",
+        "Share of the train tasks that the teacher shows; RL plays the rest, or practice tasks.",
         minimum=0,
         maximum=1,
     )
     negatives: float = option(2.0, "Negative examples per episode; 0 turns them off.", minimum=0)
+    spoiler: bool = option(
+        True,
+        "Tell a teacher that is not the expert which action is right; else it plays by itself.",
+    )
+    stages: str = option(
+        "final",
+        "Stages of the environment that are shown: final, the real task; all, in turn.",
+        choices=("final", "all"),
+    )
 
 
 @attrs.frozen
 class SftSettings:
     """Supervised warm-up of both players."""
 
-    reflector_updates: int = option(400, "Optimizer steps for the reflector.", minimum=0)
-    policy_updates: int = option(60, "Optimizer steps for the policy.", minimum=0)
+    reflector_updates: int = option(350, "Optimizer steps for the reflector.", minimum=0)
+    policy_updates: int = option(40, "Optimizer steps for the policy.", minimum=0)
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)
@@ -80,6 +89,15 @@ class RolloutSettings:
         1.0, "Of the reflector while it samples; 0 is greedy.", minimum=0
     )
     max_reflection_tokens: int = option(64, "Longest reflection in tokens.", minimum=1)
+    reflect_probability: float = option(
+        1.0, "Chance that a turn has a reflection, in warm-up and play.", minimum=0, maximum=1
+    )
+    name_actions: bool = option(
+        True, "Whether reflections may name legal actions word for word; else these are cut out."
+    )
+    check_reflections: bool = option(
+        True, "Tell the policy where a reflection names no legal action."
+    )
     history: int = option(-1, "Past turns shown in the prompt; -1 for all that fit.", minimum=-1)
     failed_episodes: float = option(
         0.05, "Share of failed episodes above which the run stops.", minimum=0, maximum=1
@@ -99,6 +117,17 @@ class TrainSettings:
 
 
 @attrs.frozen
+class ReplaySettings:
+    """Solved episodes of earlier iterations that are learnt from once more."""
+
+    episodes: int = option(
+        0, "Old solved episodes that join each iteration's update; 0 turns replay off.", minimum=0
+    )
+    capacity: int = option(1000, "Most episodes kept; the oldest go first.", minimum=1)
+    max_age: int = option(5, "Iterations after which an episode is dropped.", minimum=1)
+
+
+@attrs.frozen
 class EvalSettings:
     """The final evaluation on held-out tasks."""
 
@@ -106,6 +135,9 @@ class EvalSettings:
     episodes: int = option(200, "Episodes per row; every row plays the same ones.", minimum=1)
     decoding: str = option(
         "both", "sampled, argmax or both.", choices=("sampled", "argmax", "both")
+    )
+    players: tuple[str, ...] = option(
+        (), "Rows to play, by name: random, warmup, trained, ...; if none are named, all."
     )
 
 
@@ -119,9 +151,11 @@ class Settings:
     policy: Part
     trainer: Part
     curriculum: Part
+    teacher: Part = attrs.field(factory=lambda: Part("expert"))
     model: ModelSettings = attrs.field(factory=ModelSettings)
     teach: TeachSettings = attrs.field(factory=TeachSettings)
     sft: SftSettings = attrs.field(factory=SftSettings)
     rollout: RolloutSettings = attrs.field(factory=RolloutSettings)
     train: TrainSettings = attrs.field(factory=TrainSettings)
+    replay: ReplaySettings = attrs.field(factory=ReplaySettings)
     eval: EvalSettings = attrs.field(factory=EvalSettings)

@@ -34,14 +34,16 @@ class Lesson:
         unsolved: Tasks that the expert did not solve; they are left out.
         without_negative: Negative examples that were wanted but could not be had, because
             every wrong move that was tried ended the episode or there was none.
+        unanswered: Questions to which the teacher had no answer; those examples are left out.
     """
 
     examples: list[Example]
     unsolved: list[str]
     without_negative: int
+    unanswered: int = 0
 
 
-class _Walk:
+class Walk:
     """An environment together with the history that the core keeps for it."""
 
     def __init__(self, environment: Environment, task: Task, *, seed: int, stage: str) -> None:
@@ -52,13 +54,16 @@ class _Walk:
 
     @property
     def expert(self) -> Expert:
+        """The environment's expert, asked about the present state."""
         assert isinstance(self.environment, Expert)
         return self.environment
 
     def state(self) -> State:
+        """What the players see now."""
         return State(self.task, self.observation, tuple(self.history))
 
     def step(self, action: str) -> Step:
+        """Take a turn."""
         step = self.environment.step(action)
         self.history.append(PastTurn(self.observation.text, action))
         self.observation = step.observation
@@ -72,27 +77,32 @@ def divide(
 
     On a task that it was taught, a reflector is right more often than on a new one: it
     remembers. A policy trained on such tasks never meets the mistakes that it must catch
-    later, so the two stages get tasks of their own.
+    later, so the two stages get tasks of their own. Where an environment has tasks for
+    practice, RL plays these and the teacher may show all others.
 
     Args:
         tasks: Of the train split.
-        share: Of the tasks that is shown, from 0 to 1; at least one task falls to either
-            stage. At 1 both stages get all.
+        share: Of the tasks that are not for practice, how many are shown, from 0 to 1; at least
+            one task falls to either stage. At 1 all are shown, and where there are none for
+            practice RL plays them too.
         seed: Root of the random streams; which tasks fall to whom depends on it alone.
 
     >>> tasks = [Task(f"{i}", "train", "") for i in range(4)]
     >>> [len(part) for part in divide(tasks, 0.5, seed=0)]
     [2, 2]
+    >>> made = [Task("made", "train", "", practice=True)]
+    >>> [len(part) for part in divide([*tasks, *made], 1.0, seed=0)]
+    [4, 1]
     """
-    if share >= 1 or len(tasks) < 2:
-        return tasks, tasks
-    count = min(len(tasks) - 1, max(1, round(share * len(tasks))))
-    order = stream(seed, "teach", "share").permutation(len(tasks))
+    practice = [task for task in tasks if task.practice]
+    others = [task for task in tasks if not task.practice]
+    if share >= 1 or len(others) < 2:
+        return others, practice or others
+    count = min(len(others) - 1, max(1, round(share * len(others))))
+    order = stream(seed, "teach", "share").permutation(len(others))
     shown = {int(i) for i in order[:count]}
-    return (
-        [task for i, task in enumerate(tasks) if i in shown],
-        [task for i, task in enumerate(tasks) if i not in shown],
-    )
+    left = [task for i, task in enumerate(others) if i not in shown]
+    return [task for i, task in enumerate(others) if i in shown], practice or left
 
 
 def teach(
@@ -109,9 +119,10 @@ def teach(
     Args:
         environment: Must implement :class:`reflect_core.protocols.Expert`.
         tasks: Of the train split.
-        settings: How many episodes, how many negative examples per episode.
+        settings: How many episodes, how many negative examples per episode, which stages.
         seed: Root of the random streams.
-        stages: The environment's stages; episodes go through them in turn.
+        stages: The environment's stages, the real task last. With ``settings.stages`` "all"
+            episodes go through them in turn, else all are of the last.
         progress: Called after each episode.
 
     Raises:
@@ -127,19 +138,29 @@ def teach(
         raise ReflectError("there are no train tasks to teach from")
     lesson = Lesson([], [], 0)
     order = stream(seed, "teach", "order").permutation(len(tasks))
+    shown = stages if settings.stages == "all" else stages[-1:]
     for number in range(settings.episodes):
-        task = tasks[int(order[number % len(tasks)])]
-        stage = stages[number % len(stages)]
+        visit, place = divmod(number, len(tasks))
+        task = tasks[int(order[place])]
+        stage = shown[(place + visit) % len(shown)]  # a task's next visit is on its next stage
         environment_seed = stream_seed(seed, "teach", number)
         path = _positive(environment, task, environment_seed, stage)
         if path is None:
             lesson.unsolved.append(task.task_id)
         else:
             lesson.examples.extend(path)
-            wanted = _count(settings.negatives, seed, number)
-            found = list(
-                _negatives(environment, path, environment_seed, stage, wanted, seed, number)
-            )
+            wanted = negatives_of(settings.negatives, seed, number)
+            moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
+            found = [
+                Example(
+                    "negative",
+                    walk.state(),
+                    walk.expert.expert_reflection(),
+                    walk.expert.expert_action(),
+                    wrong_action=wrong,
+                )
+                for walk, wrong in moves
+            ]
             lesson.examples.extend(found)
             lesson.without_negative += wanted - len(found)
         progress()
@@ -152,7 +173,7 @@ def teach(
     return lesson
 
 
-def _count(mean: float, seed: int, number: int) -> int:
+def negatives_of(mean: float, seed: int, number: int) -> int:
     """A whole number whose mean over episodes is ``mean``."""
     whole = int(mean)
     return whole + int(stream(seed, "teach", number, "count").random() < mean - whole)
@@ -160,7 +181,7 @@ def _count(mean: float, seed: int, number: int) -> int:
 
 def _positive(environment: Environment, task: Task, seed: int, stage: str) -> list[Example] | None:
     """The expert's episode as examples; None where it does not solve the task."""
-    walk = _Walk(environment, task, seed=seed, stage=stage)
+    walk = Walk(environment, task, seed=seed, stage=stage)
     path: list[Example] = []
     while True:
         action = walk.expert.expert_action()
@@ -171,7 +192,7 @@ def _positive(environment: Environment, task: Task, seed: int, stage: str) -> li
             return path if step.success else None
 
 
-def _negatives(
+def wrong_moves(
     environment: Environment,
     path: Sequence[Example],
     environment_seed: int,
@@ -179,8 +200,11 @@ def _negatives(
     wanted: int,
     seed: int,
     number: int,
-) -> Iterator[Example]:
-    """At most ``wanted`` examples of what to do after a wrong move off the path."""
+) -> Iterator[tuple[Walk, str]]:
+    """At most ``wanted`` walks that left the path by one wrong move, and that move.
+
+    A walk is good until the next one is asked for: all use the same environment.
+    """
     task = path[0].state.task
     for count in range(wanted):
         generator = stream(seed, "teach", number, "negative", count)
@@ -191,18 +215,12 @@ def _negatives(
             if not others:
                 continue
             wrong = others[int(generator.integers(len(others)))]
-            walk = _Walk(environment, task, seed=environment_seed, stage=stage)
+            walk = Walk(environment, task, seed=environment_seed, stage=stage)
             for example in path[:turn]:
                 walk.step(example.action)
             if walk.step(wrong).over:
                 continue
-            yield Example(
-                "negative",
-                walk.state(),
-                walk.expert.expert_reflection(),
-                walk.expert.expert_action(),
-                wrong_action=wrong,
-            )
+            yield walk, wrong
             break
 
 

@@ -103,7 +103,9 @@ def main(model: Path, out: Path, seed: int) -> None:
     kills = []
     for stage in PLAN:
         # what a checkpoint saved is not done again, so later attempts have fewer events
-        share = {"train": 2 / ITERATIONS, "eval": 0.5}.get(stage, 1)
+        # (nor is the warm-up of a player that is done: the first kill comes before that)
+        again = stage in {done for done, *_ in kills}
+        share = {"train": 2 / ITERATIONS, "eval": 0.5, "sft": 1 if again else 0.4}.get(stage, 1)
         fatal = generator.randint(1, int(share * counts[stage]))
         code = attempt(model, out / "killed", seed, (stage, fatal))
         saved = checkpoint.latest(RunFolder(out / "killed"))

@@ -15,7 +15,6 @@ from reflect_core.baselines import (
     SilentReflector,
     named_action,
 )
-from reflect_core.curriculum import UniformCurriculum
 
 ACTIONS = ("cd src", "cd src/lib", "cat a.py", "id a.py", "cd ..")
 
@@ -91,44 +90,3 @@ def test_follow_draws_where_nothing_is_named() -> None:
     choices = FollowPolicy().act(states, said, draws(200), greedy=True)
     assert {choice.index for choice in choices[:100]} == {3}
     assert len({choice.index for choice in choices[100:]}) == 5
-
-
-def tasks(count: int) -> list[Task]:
-    return [Task(f"task-{number}", "train", "") for number in range(count)]
-
-
-def names(curriculum: UniformCurriculum, episodes: int) -> list[str]:
-    return [each.task.task_id for each in curriculum.assign(episodes, iteration=0)]
-
-
-@given(st.integers(1, 12), st.lists(st.integers(0, 9), max_size=6), st.integers(0, 3))
-def test_uniform_draws_every_task_once_a_pass(count: int, sizes: list[int], seed: int) -> None:
-    curriculum = UniformCurriculum(tasks(count), seed=seed)
-    drawn = [name for size in sizes for name in names(curriculum, size)]
-    assert len(drawn) == sum(sizes)
-    for start in range(0, len(drawn) - count + 1, count):
-        assert len(set(drawn[start : start + count])) == count
-    # how the draws are divided into iterations changes nothing
-    assert drawn == names(UniformCurriculum(tasks(count), seed=seed), sum(sizes))
-
-
-def test_uniform_goes_on_where_it_was() -> None:
-    whole = UniformCurriculum(tasks(7), seed=3)
-    expected = names(whole, 20)
-    first = UniformCurriculum(tasks(7), seed=3)
-    begun = names(first, 9)
-    second = UniformCurriculum(tasks(7), seed=3)
-    second.load_state_dict(first.state_dict())
-    assert begun + names(second, 11) == expected
-    assert whole.observe([]) == {}
-
-
-def test_passes_and_seeds_differ() -> None:
-    drawn = names(UniformCurriculum(tasks(30), seed=0), 60)
-    assert drawn[:30] != drawn[30:]
-    assert drawn[:30] != names(UniformCurriculum(tasks(30), seed=1), 30)
-
-
-def test_nothing_to_train_on() -> None:
-    with pytest.raises(ReflectError, match="nothing to train on"):
-        UniformCurriculum([], seed=0)

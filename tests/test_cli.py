@@ -155,11 +155,16 @@ def test_a_run_on_another_split_reports_on_that(runs: Runs, reflect: Any) -> Non
     assert "after PPO" in answer.out
 
 
-def test_a_dry_run_shows_and_does_nothing(runs: Runs, reflect: Any, tmp_path: Path) -> None:
+def test_a_dry_run_shows_and_does_nothing(
+    runs: Runs, reflect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "reflect_core.cli.run._show_plan", lambda *_: sys.stdout.write("# teach: 3 episodes\n")
+    )
     answer = reflect("run", "--env", "maze", "--dry-run")
     assert answer.code == 0
     assert tomllib.loads(answer.out)["env"]["name"] == "maze"
-    assert "teach, sft, train, eval, report" in answer.out
+    assert "# teach: 3 episodes" in answer.out
     assert not runs.calls
     assert list(tmp_path.iterdir()) == []
 

@@ -69,7 +69,7 @@ def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path):
     stages = [row["stage"] for row in rows(folder)]
     assert stages == ["teach", "sft", "sft", "valid", "train", "valid", "train", "valid"]
     assert list(json.loads((folder / "stages.json").read_text())) == [
-        "teach", "sft", "train", "eval",
+        "teach", "sft reflector", "sft policy", "sft", "train", "eval",
     ]  # fmt: skip
     seen = told(folder)
     assert set(seen) == {"0", "1"}
@@ -90,5 +90,6 @@ def test_two_processes_make_the_update_of_one(model_folder, tmp_path):
     for alone, together in zip(one, two, strict=True):
         assert alone.keys() == together.keys()
         for name, value in alone.items():
-            if name != "first_ratio_error":  # the mean over processes of their largest
+            # the mean over processes of their largest; a process without a row reads one again
+            if name not in {"first_ratio_error", "tokens_learnt"}:
                 assert together[name] == pytest.approx(value, abs=1e-4), name

@@ -56,7 +56,8 @@ def test_a_run_killed_ten_times_ends_like_one_never_killed(killed):
     saved = {iterations for stage, _, iterations in killed.kills if stage == "train"}
     assert len({n for n in saved if 0 < n < ITERATIONS}) >= 2
     whole, resumed = killed.out / "whole", killed.out / "killed"
-    assert stages(resumed) == stages(whole) == ["teach", "sft", "train", "eval"]
+    done = ["teach", "sft reflector", "sft policy", "sft", "train", "eval"]
+    assert stages(resumed) == stages(whole) == done
     for name in ("metrics.jsonl", "evaluation.json", "data/examples.jsonl",
                  "reflector/model.safetensors", "policy/model.safetensors",
                  "policy/value_head.safetensors"):  # fmt: skip

@@ -25,13 +25,16 @@ PPO = {
     "policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction", "kl_to_warmup",
     "explained_variance", "grad_norm", "first_ratio_error", "optimizer_steps",
 }  # fmt: skip
-PLAYED = {"stage", "iteration", "episodes", "success_rate", "mean_return", "mean_turns"}
+PLAYED = {
+    "stage", "iteration", "episodes", "success_rate", "mean_return", "mean_turns", "alarms",
+}  # fmt: skip
 KEYS = {
     "teach": {"stage", "episodes", "positive_examples", "negative_examples", "unsolved",
-              "without_negative"},
-    "sft": {"stage", "player", "update", "loss"},
+              "without_negative", "unanswered", "alarms"},
+    "sft": {"stage", "player", "update", "loss", "tokens_learnt"},
     "valid": PLAYED,
-    "train": PLAYED | {"failed_episodes", "truncated_prompts"} | PPO,
+    "train": PLAYED | PPO | {"failed_episodes", "truncated_prompts", "tokens_read",
+                             "tokens_learnt"},
 }  # fmt: skip
 
 
@@ -92,7 +95,9 @@ def test_what_is_logged_has_the_keys_that_are_promised(done):
     assert [row["iteration"] for row in rows(done) if row["stage"] == "train"] == [1, 2, 3]
     assert [row["iteration"] for row in rows(done) if row["stage"] == "valid"] == [0, 2, 3]
     timings = [json.loads(line) for line in (done / "timings.jsonl").read_text().splitlines()]
-    assert {row["stage"] for row in timings} >= {"teach", "sft", "train", "eval"}
+    assert {row["stage"] for row in timings} >= {
+        "teach", "sft reflector", "sft policy", "train", "eval",
+    }  # fmt: skip
 
 
 def test_what_is_done_is_not_done_again(done, made):

@@ -14,10 +14,12 @@ from reflect_core.teach import divide, read_examples, teach, write_examples
 from reflect_core.testing.lamps import Lamps
 
 
-def lesson(environment=None, *, episodes=20, negatives=1.0, seed=0):
+def lesson(
+    environment=None, *, episodes=20, negatives=1.0, seed=0, stages=("full",), shown="final"
+):
     environment = environment or Lamps(horizon=3)
-    settings = TeachSettings(episodes=episodes, negatives=negatives)
-    return teach(environment, environment.tasks("train"), settings, seed=seed, stages=("full",))
+    settings = TeachSettings(episodes=episodes, negatives=negatives, stages=shown)
+    return teach(environment, environment.tasks("train"), settings, seed=seed, stages=stages)
 
 
 def test_positive_examples_are_the_experts_path():
@@ -52,6 +54,32 @@ def test_where_every_move_ends_the_episode_there_is_no_negative_and_that_is_coun
     found = lesson(Lamps(horizon=1), episodes=10)
     assert found.without_negative == 10
     assert all(e.kind == "positive" for e in found.examples)
+
+
+class Staged(Lamps):
+    """Lamps that remember on which stages their tasks were played."""
+
+    def __init__(self, tasks):
+        super().__init__(tasks=tasks)
+        self.played = []
+
+    def reset(self, task, *, seed, stage=None):
+        self.played.append((task.task_id, stage))
+        return super().reset(task, seed=seed, stage=stage)
+
+
+def test_the_teacher_shows_the_real_task_alone_unless_asked_for_all_stages():
+    stages, lamps = ("easy", "half", "full"), Staged(6)
+    final = lesson(lamps, stages=stages)
+    assert {stage for _, stage in lamps.played} == {"full"}
+    assert final == lesson(Staged(6), stages=("full",))
+
+
+@given(st.integers(1, 9))
+def test_with_all_stages_the_teacher_shows_every_task_on_every_stage(tasks):
+    lamps = Staged(tasks)
+    lesson(lamps, episodes=3 * tasks, negatives=0, stages=("a", "b", "full"), shown="all")
+    assert len(set(lamps.played)) == 3 * tasks
 
 
 @given(st.integers(0, 30), st.floats(0, 1), st.integers(0, 2**32))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import click
 
 import reflect_core
+from reflect_core.cli.ablate import ablate
 from reflect_core.cli.failures import EXIT_INTERRUPTED, EXIT_MISTAKE, Interrupted, explain
 from reflect_core.cli.plugins import plugins
 from reflect_core.cli.run import evaluate, report, run, sft, teach, train
@@ -16,6 +17,7 @@ To begin:
   reflect plugins                             what is installed
   reflect run --env filesys --trainer ppo     teach, warm up, train, evaluate, report
   reflect run --resume runs/NAME              go on with a run that was stopped
+  reflect ablate --env filesys                compare the method with its parts
 """
 
 
@@ -25,7 +27,7 @@ def command() -> None:
     """Fine-tune small language models, online, to act in text environments."""
 
 
-for each in (run, teach, sft, train, evaluate, report, plugins):
+for each in (run, teach, sft, train, evaluate, report, ablate, plugins):
     command.add_command(each)
 
 

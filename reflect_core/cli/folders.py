@@ -80,7 +80,7 @@ def _claim(folder: Path) -> Path:
             f"{folder} holds a run already",
             then=f"go on with it (reflect run --resume {folder}) or choose another --out",
         )
-    _make(folder)
+    make(folder)
     if next(folder.iterdir(), None) is not None:
         raise ReflectError(
             f"{folder} is not empty",
@@ -90,7 +90,7 @@ def _claim(folder: Path) -> Path:
     return folder
 
 
-def _make(folder: Path) -> None:
+def make(folder: Path) -> None:
     """Make a folder; whatever the system has against it is the user's to mend."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def _make(folder: Path) -> None:
 
 
 def _first_free(settings: Settings) -> Path:
-    _make(RUNS)
+    make(RUNS)
     stem = f"{settings.env.name}-{settings.trainer.name}-{settings.seed}"
     for number in itertools.count(1):
         folder = RUNS / f"{stem}-{number}"

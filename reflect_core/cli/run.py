@@ -39,7 +39,7 @@ class _WithKeys(click.Command):
             formatter.write_dl(rows, col_max=34)
 
 
-def _configuring(command: F) -> F:
+def configuring(command: F) -> F:
     """Add what chooses the parts and settings of a new run."""
     for decorate in reversed(
         (
@@ -49,6 +49,7 @@ def _configuring(command: F) -> F:
             click.option("--reflector", metavar="NAME", help="Who writes reflections.  [local]"),
             click.option("--policy", metavar="NAME", help="Who chooses actions.  [lm]"),
             click.option("--curriculum", metavar="NAME", help="Which tasks next.  [uniform]"),
+            click.option("--teacher", metavar="NAME", help="Who makes the examples.  [expert]"),
             click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
             click.option("--seed", type=int, help="Root of every random choice.  [0]"),
             click.option("--config", "file", type=_file, help="TOML file with settings."),
@@ -63,7 +64,7 @@ _continuing = click.argument("folder", metavar="RUN", type=_folder)
 
 
 @click.command(cls=_WithKeys)
-@_configuring
+@configuring
 @click.option("--resume", metavar="RUN", type=_folder, help="Go on with the run in this folder.")
 @click.option("--dry-run", is_flag=True, help="Show the settings and stages, and do nothing.")
 def run(
@@ -94,14 +95,14 @@ def run(
         settings = config.resolve(registry, file=file, overrides=overrides, flags=flags)
     if dry_run:
         click.echo(config.dump(settings))
-        click.echo(f"# stages: {', '.join(STAGES)}")
+        _show_plan(settings, registry)
         return
     folder = resume if resume is not None else folders.create(out, settings, registry)
     _execute(folder, settings, STAGES, registry, new=resume is None)
 
 
 @click.command(cls=_WithKeys)
-@_configuring
+@configuring
 def teach(overrides: tuple[str, ...], out: Path | None, file: Path | None, **flags: object) -> None:
     """Begin a run: make the teacher's examples."""
     from reflect_core import config, plugins
@@ -178,6 +179,22 @@ def _execute(
     if first:
         _show(folder, settings, stages)
         click.echo(f"Everything is in {folder}")
+
+
+def _show_plan(settings: Settings, registry: Any) -> None:
+    """What a run would do, as comments below its settings."""
+    import tempfile
+
+    from reflect_core.plan import describe
+    from reflect_core.progress import QuietProgress
+    from reflect_core.run import Session
+    from reflect_core.runfolder import RunFolder
+
+    with tempfile.TemporaryDirectory(prefix="reflect-plan-") as scratch:
+        session = Session(RunFolder(Path(scratch)), settings, registry, QuietProgress())
+        with contextlib.closing(session):
+            for line in describe(session):
+                click.echo(f"# {line}")
 
 
 def _show(folder: Path, settings: Settings, stages: Sequence[str]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -28,6 +29,15 @@ class AcceleratorCrew:
         trajectories = gather_object(played.trajectories)
         failures = gather_object(played.failures)
         return Played(sorted(trajectories, key=lambda t: t.episode), list(failures))
+
+    def total(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """The counts of all processes, added up by kind."""
+        if self.accelerator.num_processes == 1:
+            return counts
+        total: Counter[str] = Counter()
+        for each in gather_object([dict(counts)]):
+            total.update(each)
+        return dict(total)
 
     def wait(self) -> None:
         """Return when all processes are here."""

@@ -22,6 +22,7 @@ from reflect_core.lm.pool import ModelPool, Player
 from reflect_core.lm.sft import StepBatches, fit
 from reflect_core.prompt import draw_menu, policy_segments
 from reflect_core.records import Choice, Draws, Example, State, Tokens, Transition
+from reflect_core.rollout import asked
 from reflect_core.settings import Settings
 
 VALUE_HEAD = "value_head.safetensors"
@@ -123,7 +124,14 @@ class LmPolicy:
                 then="choose options with shorter menus, or another model",
             )
         menu = draw_menu(actions, len(self.encoder.labels), draws)
-        segments = policy_segments(state, reflection, menu, history=self.settings.rollout.history)
+        rollout = self.settings.rollout
+        segments = policy_segments(
+            state,
+            reflection,
+            menu,
+            history=rollout.history,
+            check=rollout.check_reflections and rollout.name_actions,
+        )
         return self.encoder.prompt(segments), self.encoder.label_ids(menu.labels)
 
     def _batch(self, rows: Sequence[tuple[Tokens, Tokens]]) -> PromptBatch:
@@ -155,14 +163,14 @@ class LmPolicy:
         self,
         examples: Sequence[Example],
         *,
-        reflect: bool,
+        reflect: float,
         progress: Callable[[int, float], None],
     ) -> list[float]:
         """Supervised warm-up: cross-entropy over the legal labels; returns losses in nats.
 
         Args:
             examples: The teacher's turns.
-            reflect: Whether the prompts carry the teacher's reflections.
+            reflect: Share of the prompts that carry the teacher's reflections.
             progress: Called with (step, loss).
         """
         sft = self.settings.sft
@@ -172,11 +180,9 @@ class LmPolicy:
             prompts, targets = [], []
             for place, row in enumerate(rows, first):
                 example = examples[row]
-                prompt, label_ids = self.encode(
-                    example.state,
-                    example.reflection if reflect else "",
-                    Draws(seed, ("sft", "policy", step, place)),
-                )
+                draws = Draws(seed, ("sft", "policy", step, place))
+                reflection = example.reflection if asked(draws, reflect) else ""
+                prompt, label_ids = self.encode(example.state, reflection, draws)
                 prompts.append((prompt.ids, label_ids))
                 targets.append(example.state.observation.legal_actions.index(example.action))
             return self._batch(prompts), torch.tensor(targets, device=self.models.device)

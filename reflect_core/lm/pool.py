@@ -21,6 +21,7 @@ from transformers import (
 
 from reflect_core.errors import CheckpointError, ConfigError, ModelError
 from reflect_core.lm.encode import Encoder
+from reflect_core.lm.meter import Meter
 from reflect_core.lm.quiet import quiet
 from reflect_core.settings import ModelSettings
 from reflect_core.streams import stream_seed
@@ -111,6 +112,7 @@ class ModelPool:
         self.seed = seed
         self._base, self.tokenizer = load_model(settings, device)
         self._peft: PeftModel | None = None
+        self.meter = Meter()
         limit = getattr(self._base.config, "max_position_embeddings", None) or settings.context
         self.encoder = Encoder(self.tokenizer, min(settings.context, int(limit)))
 
@@ -135,7 +137,7 @@ class ModelPool:
     def player(self, role: str) -> Player:
         """Weights of one player: an adapter on the shared base, or a copy of a small base."""
         if self.tuning == "full":
-            return Player(role, copy.deepcopy(self._base), None)
+            return self._metered(Player(role, copy.deepcopy(self._base), None))
         config = LoraConfig(
             r=self.settings.lora_r,
             lora_alpha=self.settings.lora_alpha,
@@ -149,7 +151,11 @@ class ModelPool:
             elif role not in self._peft.peft_config:
                 self._peft.add_adapter(role, config)
         # the base's own modules now hold the adapters; both players see the same object
-        return Player(role, self._base, self._peft)
+        return self._metered(Player(role, self._base, self._peft))
+
+    def _metered(self, player: Player) -> Player:
+        self.meter.watch(getattr(player.model, player.model.base_model_prefix))
+        return player
 
 
 class Player:

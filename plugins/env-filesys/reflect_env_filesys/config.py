@@ -13,6 +13,9 @@ from reflect_core.hookspecs import option
 CORPORA = ("stdlib", "synthetic")
 KINDS = ("find", "describe")
 EXPERTS = ("oracle", "explorer")
+REFLECTIONS = ("command", "direction")
+STAGES = ("near", "part", "full")
+"""Where an episode starts: in the target's folder, half way to it, in the root."""
 
 
 @attrs.frozen
@@ -34,6 +37,11 @@ class FilesysConfig:
     expert: str = option(
         "explorer", "oracle: knows the path; explorer: searches, as seen.", choices=EXPERTS
     )
+    reflections: str = option(
+        "command",
+        "A taught reflection ends with: command, the next one; direction, only where to.",
+        choices=REFLECTIONS,
+    )
     horizon: int = option(15, "Turns of an episode.", minimum=2)
     entries: int = option(
         6, "Files and folders in a shown folder, where the split has enough.", minimum=2
@@ -45,7 +53,9 @@ class FilesysConfig:
     train_tasks: int = option(1000, "Most train tasks.", minimum=1)
     valid_tasks: int = option(100, "Most valid tasks.", minimum=1)
     test_tasks: int = option(200, "Most test tasks.", minimum=1)
-    invented: int = option(0, "Train tasks on made-up names beside the library's own.", minimum=0)
+    invented: int = option(
+        1000, "Tasks on made-up names for RL to practise on, beside the library's own.", minimum=0
+    )
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
     pattern: str | None = option(
         None, "Files to read, such as *.md; if none, *.py of the library, else all."

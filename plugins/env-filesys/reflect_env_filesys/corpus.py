@@ -16,7 +16,7 @@ from reflect_env_filesys.names import shown_name
 from reflect_env_filesys.snapshot import HEAD_BYTES, Folder, Snapshot, read_folder
 from reflect_env_filesys.split import SPLITS, Path, Pool, divide, make_pool
 from reflect_env_filesys.stdlib import MODULES, not_library, stdlib_folder
-from reflect_env_filesys.synthetic import invented_library, synthetic_snapshot
+from reflect_env_filesys.synthetic import invented_library, synthetic_snapshot, words_of
 from reflect_env_filesys.tasks import DESCRIBE, choose_targets, find_task, make_task, own_names
 from reflect_env_filesys.tasks_file import (
     FileTask,
@@ -144,12 +144,15 @@ def _add_invented(
     pools: dict[tuple[str, str], Pool],
     real: frozenset[str],
 ) -> None:
-    """Train tasks on made-up names, beside the real ones.
+    """Train tasks on made-up names, for practice, beside the real ones.
 
-    A library has a thousand names or so, few enough to be learnt by heart; who must find names
-    that were never seen has to learn to compare. A made-up name that is a ``real`` one is left out.
+    A library has a thousand names or so, few enough to be learnt by heart: a reflector that was
+    taught them makes fewer mistakes on them than on the names of valid and test. On names that
+    it never saw it makes more, and RL learns what to do about them. A made-up name that is a
+    ``real`` one is left out.
     """
-    root = invented_library(0).root
+    own = sorted(task.data["path"][-1] for task in tasks["train"])
+    root = invented_library(words_of(own), 0).root
     files = [(*path, file.name) for path, folder in root.walk() for file in folder.files]
     paths = [path for path in files if path[-1] not in real]
     targets = choose_targets(
@@ -161,7 +164,10 @@ def _add_invented(
     pool = make_pool(root, lambda path: path[-1] not in real, lambda path, name: True)
     pool.count_tasks(targets)
     pools["train", INVENTED] = pool
-    made = (make_task(p, "train", f"Find {p[-1]}", prefix="find", root=INVENTED) for p in targets)
+    made = (
+        make_task(p, "train", f"Find {p[-1]}", prefix="find", root=INVENTED, practice=True)
+        for p in targets
+    )
     tasks["train"] = (*tasks["train"], *made)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from reflect_core.errors import EpisodeOver, ReflectError, choices
 from reflect_core.records import Observation, Step, Task
 from reflect_core.streams import stream
-from reflect_env_filesys.config import FilesysConfig
+from reflect_env_filesys.config import STAGES, FilesysConfig
 from reflect_env_filesys.corpus import load_corpus
-from reflect_env_filesys.experts import EXPERTS
+from reflect_env_filesys.experts import ADVICE, EXPERTS
 from reflect_env_filesys.names import one_line, shown_name
 from reflect_env_filesys.session import Session
 from reflect_env_filesys.tasks import DESCRIBE
-from reflect_env_filesys.tree import draw_tree
+from reflect_env_filesys.tree import ShownTree, draw_tree
 
 if TYPE_CHECKING:
     from reflect_env_filesys.corpus import Corpus
@@ -26,7 +26,7 @@ ERROR = -2 * UNIT
 RIGHT = 15 * UNIT
 WRONG = -15 * UNIT
 
-STAGES = ("full",)
+NEAR, PART, FULL = STAGES
 
 
 class FilesysEnvironment:
@@ -35,6 +35,11 @@ class FilesysEnvironment:
     The rewards add up: every turn costs 1/15, or 2/15 if its action was not on the menu; the
     turn that identifies the right file gives 15/15 besides, the one that identifies a wrong
     file or is the last of the horizon takes 15/15 besides.
+
+    The stages ``near`` and ``part`` start the episode in the target's folder and half way to it.
+    There every ``cd`` that leads nearer to the target is shaped by 1/15, one that leads away by
+    -1/15, as a potential (Ng, Harada and Russell 1999): over an episode that ends, shaping adds
+    up to the distance of its start, whatever was done.
 
     >>> env = FilesysEnvironment(FilesysConfig(corpus="synthetic"))
     >>> observation = env.reset(env.tasks("train")[0], seed=0)
@@ -53,9 +58,10 @@ class FilesysEnvironment:
         """
         self.config = config or FilesysConfig()
         self._corpus: Corpus | None = load_corpus(self.config, seed)
-        self._expert = EXPERTS[self.config.expert]()
+        self._expert = EXPERTS[self.config.expert](ADVICE[self.config.reflections])
         self._session: Session | None = None
         self._key = ""
+        self._shaped = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -84,10 +90,16 @@ class FilesysEnvironment:
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
         """Begin an episode; the tree that is shown depends on the task and ``seed`` alone.
 
+        Args:
+            task: Of :meth:`tasks`.
+            seed: Draws the tree.
+            stage: ``near``, ``part`` or ``full``, the real task and the default.
+
         Raises:
             ReflectError: The task is not of this corpus, or the stage is unknown.
         """
-        if stage is not None and stage not in STAGES:
+        stage = FULL if stage is None else stage
+        if stage not in STAGES:
             raise ReflectError(
                 f"no stage is called {stage!r}", details=choices(stage, STAGES, called="known")
             )
@@ -113,8 +125,12 @@ class FilesysEnvironment:
             sentence="" if named else task.text.removeprefix(DESCRIBE),
             horizon=self.config.horizon,
             cat_chars=self.config.cat_chars,
+            start=_start(tree, stage),
         )
+        self._shaped = stage != FULL
         self._key = f"{task.task_id}@{seed}"
+        if self._shaped:  # the same place is worth something else there
+            self._key += f":{stage}"
         return self._observe("")
 
     def step(self, action: str) -> Step:
@@ -124,6 +140,7 @@ class FilesysEnvironment:
             EpisodeOver: The episode has ended or not begun.
         """
         session = self._playing()
+        before = session.distance
         legal = action in session.menu()
         reward = TURN if legal else ERROR
         if legal:
@@ -137,9 +154,12 @@ class FilesysEnvironment:
             reward += WRONG
             result += ". Out of turns"
         info = {} if legal else {"error": "not on the menu"}
+        # the potential of an ended episode is 0, or where it ended would be worth something
+        nearer = before - (0 if session.over else session.distance)
         return Step(
             observation=self._observe(result),
             reward=reward,
+            shaping=nearer * UNIT if self._shaped else 0.0,
             terminated=session.over,
             success=session.success,
             info=info,
@@ -187,3 +207,9 @@ class FilesysEnvironment:
         if self._session.over:
             raise EpisodeOver("the episode has ended; call reset")
         return self._session
+
+
+def _start(tree: ShownTree, stage: str) -> int:
+    """Index of the folder where an episode of this stage begins."""
+    deepest = tree.depth_of(tree.target_folder)
+    return tree.on_the_way({NEAR: deepest, PART: deepest // 2, FULL: 0}[stage])

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, hookimpl
-from reflect_env_filesys.config import FilesysConfig
+from reflect_env_filesys.config import STAGES, FilesysConfig
 
 if TYPE_CHECKING:
     from reflect_core.context import Context, EnvironmentContext
@@ -44,10 +44,16 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         config=FilesysConfig,
         summary="explore a file tree and identify the file that answers the task",
         version=1,
+        stages=STAGES,
         baselines=("filesys-unseen-name", "filesys-shared-characters"),
-        # an observation holds all that matters; the past would only make prompts longer,
-        # and a reflection is a few words and a name
-        defaults={"rollout.history": 0, "rollout.max_reflection_tokens": 48},
+        defaults={
+            # an observation holds all that matters; the past would only make prompts longer
+            "rollout.history": 0,
+            # a few words and a name
+            "rollout.max_reflection_tokens": 48,
+            # RL has tasks of its own, on made-up names
+            "teach.share": 1.0,
+        },
     )
 
 

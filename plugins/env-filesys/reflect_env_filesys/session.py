@@ -41,9 +41,16 @@ class Session:
     """
 
     def __init__(
-        self, tree: ShownTree, *, wanted: str | None, sentence: str, horizon: int, cat_chars: int
+        self,
+        tree: ShownTree,
+        *,
+        wanted: str | None,
+        sentence: str,
+        horizon: int,
+        cat_chars: int,
+        start: int = 0,
     ) -> None:
-        """Stand in the root with all turns left.
+        """Stand in the first folder with all turns left.
 
         Args:
             tree: What the episode can show.
@@ -51,13 +58,14 @@ class Session:
             sentence: The description.
             horizon: Turns of the episode.
             cat_chars: Characters that ``cat`` shows.
+            start: Index of the first folder, the root by default.
         """
         self.tree = tree
         self.target: Place = (tree.target_folder, tree.target)
         self.wanted = wanted
         self.sentence = sentence
-        self.here = 0
-        self.entered = {0}
+        self.here = start
+        self.entered = {start}
         self.excerpts: dict[Place, str] = {}
         self.turns_left = horizon
         self.identified: Place | None = None
@@ -74,6 +82,11 @@ class Session:
     def success(self) -> bool:
         """Whether the right file was identified."""
         return self.identified == self.target
+
+    @property
+    def distance(self) -> int:
+        """``cd`` commands to the target's folder."""
+        return len(self.tree.way(self.here, self.tree.target_folder))
 
     def menu(self) -> tuple[str, ...]:
         """The legal actions."""

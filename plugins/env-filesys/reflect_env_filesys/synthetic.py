@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+
 from reflect_core.streams import stream
 from reflect_env_filesys.snapshot import File, Folder, Snapshot
 
@@ -10,11 +14,9 @@ _VOWELS = ("a", "e", "i", "o", "u")
 _ENDINGS = (".py", ".txt", ".md", ".json")
 _SYLLABLES = tuple(onset + vowel for onset in _ONSETS for vowel in _VOWELS)
 
-_CODAS = ("", "", "", "b", "d", "k", "l", "m", "n", "p", "r", "s", "t", "x", "ck", "nd", "st")
-_CLUSTERS = (*_ONSETS, "c", "h", "j", "w", "br", "ch", "cl", "dr", "gr", "pl", "sh", "st", "th", "")
-
 TOP_FOLDERS = 24
 DEPTH = 3
+TRIES = 20
 
 
 def synthetic_snapshot(seed: int) -> Snapshot:
@@ -50,30 +52,34 @@ def synthetic_snapshot(seed: int) -> Snapshot:
     return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), tuple(files)))
 
 
-def invented_library(seed: int) -> Snapshot:
-    """About 2,000 empty modules whose names are built like those of a library.
+def invented_library(words: Sequence[str], seed: int) -> Snapshot:
+    """About 2,000 empty modules whose names are new, built from a library's words.
 
-    Stems of one to three made-up words joined by underscores, some with a number; in some
-    folders all files share a first word, as tests do. The same ``seed`` gives the same tree.
+    Two words joined, with an underscore or without, sometimes a third or a number; in some
+    folders all files share a first word, as tests do. The same arguments give the same tree.
+
+    Args:
+        words: Drawn as often as they occur here; not empty.
+        seed: Of the draws.
     """
     rng = stream(seed, "filesys", "invented")
     taken: set[str] = set()
 
-    def pick(parts: tuple[str, ...]) -> str:
-        return parts[int(rng.integers(len(parts)))]
-
     def word() -> str:
-        syllables = 1 + int(rng.integers(3))
-        return "".join(pick(_CLUSTERS) + pick(_VOWELS) + pick(_CODAS) for _ in range(syllables))
+        return words[int(rng.integers(len(words)))]
 
     def stem(first: str = "") -> str:
-        while True:
-            words = [first] if first else []
-            words += [word() for _ in range(1 + int(rng.random() < 0.3))]
-            name = "_".join(words) + (str(int(rng.integers(100))) if rng.random() < 0.1 else "")
+        for attempt in itertools.count():
+            parts = [first] if first else [word()]
+            parts += [word() for _ in range(1 + int(rng.random() < 0.15))]
+            name = ("_" if first or rng.random() < 0.6 else "").join(parts)
+            # few words make few names; numbers make as many as are wanted
+            if rng.random() < 0.1 or attempt >= TRIES:
+                name += str(int(rng.integers(10 ** (2 + attempt // TRIES))))
             if name not in taken:
-                taken.add(name)
-                return name
+                break
+        taken.add(name)
+        return name
 
     def modules(number: int) -> tuple[File, ...]:
         first = word() if rng.random() < 0.4 else ""
@@ -87,3 +93,13 @@ def invented_library(seed: int) -> Snapshot:
 
     tops = sorted(stem() for _ in range(TOP_FOLDERS))
     return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), modules(30)))
+
+
+def words_of(names: Iterable[str]) -> list[str]:
+    """The words of file names, as often as they occur: letters between anything else.
+
+    >>> words_of(["test_json.py", "base64.py"])
+    ['test', 'json', 'base']
+    """
+    stems = (name.rpartition(".")[0] or name for name in names)
+    return [word for stem in stems for word in re.findall("[a-z]{2,}", stem.lower())]

@@ -103,7 +103,9 @@ def find_task(path: Path, split: str) -> Task:
     return make_task(path, split, f"Find {path[-1]}", prefix="find")
 
 
-def make_task(path: Path, split: str, text: str, *, prefix: str, root: str = "") -> Task:
+def make_task(
+    path: Path, split: str, text: str, *, prefix: str, root: str = "", practice: bool = False
+) -> Task:
     """A task about the file at ``path``; ``level`` is its depth, 1 in the root."""
     place = "/".join(path)
     return Task(
@@ -111,5 +113,6 @@ def make_task(path: Path, split: str, text: str, *, prefix: str, root: str = "")
         split=split,
         text=text,
         level=len(path),
+        practice=practice,
         data={"path": list(path), "root": root},
     )

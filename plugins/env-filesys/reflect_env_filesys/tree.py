@@ -61,6 +61,14 @@ class ShownTree:
         ups = self._up(start).index(place)
         return ["cd .."] * ups + down[::-1]
 
+    def depth_of(self, place: int) -> int:
+        """Folders above this one; 0 for the root."""
+        return len(self._up(place)) - 1
+
+    def on_the_way(self, depth: int) -> int:
+        """Index of the folder of this depth on the way from the root to the target's folder."""
+        return self._up(self.target_folder)[::-1][depth]
+
     def _up(self, place: int) -> list[int]:
         way = [place]
         while place:

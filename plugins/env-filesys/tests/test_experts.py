@@ -6,7 +6,7 @@ import attrs
 import pytest
 from reflect_env_filesys.config import FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
-from reflect_env_filesys.experts import Explorer
+from reflect_env_filesys.experts import ADVICE, Explorer
 from reflect_env_filesys.session import Session
 from reflect_env_filesys.snapshot import File
 from reflect_env_filesys.tree import ShownFolder, ShownTree
@@ -109,7 +109,7 @@ def said(mode: str, *actions: str) -> str:
             session.act(action)
         else:
             session.fail()
-    return EXPERTS[mode]().reflection(session)
+    return EXPERTS[mode](ADVICE["command"]).reflection(session)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,14 @@ def test_what_the_explorer_says(actions: tuple[str, ...], reflection: str) -> No
 
 def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) -> None:
     """Folders that were not entered may hold anything: it acts and speaks the same."""
+    explorer = Explorer(ADVICE["command"])
     for number, task in enumerate(synthetic.tasks("test")[:60]):
         generator = stream(number, "hidden")
         observation = synthetic.reset(task, seed=number)
         for _ in range(12):
             session = synthetic._session
             assert session is not None
-            before = Explorer().action(session), Explorer().reflection(session)
+            before = explorer.action(session), explorer.reflection(session)
             hidden = [f for f in session.tree.folders if f.index not in session.entered]
             real = session.tree
             emptied = tuple(
@@ -171,7 +172,7 @@ def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) 
             )
             session.tree = ShownTree(emptied, 0, "elsewhere.py")
             session.target = (0, "elsewhere.py")
-            assert (Explorer().action(session), Explorer().reflection(session)) == before
+            assert (explorer.action(session), explorer.reflection(session)) == before
             session.tree, session.target = real, (real.target_folder, real.target)
             legal = [a for a in observation.legal_actions if not a.startswith("id ")]
             observation = synthetic.step(legal[int(generator.integers(len(legal)))]).observation

@@ -18,7 +18,7 @@ from reflect_core.errors import ConfigError
 def test_it_offers_the_environment_and_its_baselines() -> None:
     (spec,) = reflect_environments()
     assert spec.name == "filesys"
-    assert spec.stages == ("full",)
+    assert spec.stages == ("near", "part", "full")
     assert set(spec.baselines) == {policy.name for policy in reflect_policies()}
     environment = spec.factory(spec.config(corpus="synthetic"), EnvironmentContext(seed=1))
     assert len(environment.tasks("test")) > 0

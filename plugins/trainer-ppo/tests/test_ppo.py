@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from reflect_trainer_ppo.plugin import PpoConfig
-from reflect_trainer_ppo.trainer import PpoTrainer, explained_variance
+from reflect_trainer_ppo.trainer import PpoTrainer
 from small_models import ARCHITECTURES
 from toy import context, hashes, play, policy, rewarded, stir
 
@@ -188,17 +188,6 @@ def test_shaping_counts_in_training(model_folder):
     shaped = attrs.evolve(episode, transitions=(turn,))
     figures = trainer(player, **BARE, lr=0.0).update([shaped], iteration=0)
     assert figures["policy_loss"] == pytest.approx(-0.75, rel=1e-5)
-
-
-def test_explained_variance_by_hand():
-    returns = np.array([1.0, 2.0, 3.0, 6.0])
-    assert explained_variance(returns, returns) == 1
-    assert explained_variance(np.zeros(4), returns) == 0
-    # residuals 0, 0, 0, 2 have variance 0.75, the returns 3.5
-    assert explained_variance(np.array([1.0, 2.0, 3.0, 4.0]), returns) == pytest.approx(
-        1 - 0.75 / 3.5
-    )
-    assert explained_variance(np.array([1.0, 2.0]), np.array([5.0, 5.0])) == 0
 
 
 def test_the_kl_to_the_warm_up_starts_at_zero_and_is_exact(model_folder):

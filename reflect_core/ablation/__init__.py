@@ -1,0 +1,1 @@
+"""Comparing methods: arms that differ by named overrides of one configuration."""

@@ -1,0 +1,66 @@
+"""Which stages of two runs are the same: a hash of all that their outcome depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from reflect_core.files import read_rows
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import Settings
+
+__all__ = ["SHARED", "adopt", "stage_keys"]
+
+SHARED = {"teach": "data", "sft reflector": "reflector", "sft policy": "warmup"}
+"""The stages that runs can share, and the folder that each leaves behind."""
+
+
+def stage_keys(settings: Settings) -> dict[str, str]:
+    """A hash for each shared stage; equal hashes promise equal outcomes.
+
+    Everything counts that could reach the stage, the seed too. What a stage cannot see (the
+    trainer, for teaching) does not.
+    """
+    plain: Mapping[str, Any] = attrs.asdict(settings)
+    rollout = plain["rollout"]
+    # what decides the text of prompts and of reflections
+    text = [rollout[name] for name in ("history", "name_actions", "check_reflections")]
+    sft = dict(plain["sft"])
+    updates = {player: sft.pop(f"{player}_updates") for player in ("reflector", "policy")}
+    teach = [plain["seed"], plain["env"], plain["teach"], plain["teacher"], text]
+    reflector = [teach, plain["model"], plain["reflector"], sft, updates["reflector"]]
+    silent = settings.reflector.name == "none"
+    asked = 0.0 if silent else rollout["reflect_probability"]
+    policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], asked]
+    parts = zip(SHARED, (teach, reflector, policy), strict=True)
+    return {stage: _digest([stage, what]) for stage, what in parts}
+
+
+def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
+    """Take over a finished stage of another run: its files, and what it logged.
+
+    The times count as if the stage had been run here: they are what the arm costs.
+    """
+    source = donor.path / SHARED[stage]
+    folder.write_folder(
+        folder.path / SHARED[stage],
+        lambda target: shutil.copytree(source, target, dirs_exist_ok=True),
+    )
+    kind, _, player = stage.partition(" ")
+    for row in read_rows(donor.path / "metrics.jsonl"):
+        if row.get("stage") == kind and row.get("player", "") == player:
+            folder.log(row)
+    for row in read_rows(donor.path / "timings.jsonl"):
+        if row.get("stage") == stage:
+            folder.time(row)
+    folder.finish(stage)
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

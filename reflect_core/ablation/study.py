@@ -1,0 +1,225 @@
+"""Running an ablation: every arm with every seed, each in a process and a folder of its own.
+
+An arm is an ordinary run. It takes over the stages that another arm of its seed has done
+already, so it waits for an earlier arm with which it has a stage in common. What is finished
+is not done again; a stopped study goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+
+from reflect_core import config
+from reflect_core.ablation.arms import Arm
+from reflect_core.ablation.costs import seconds
+from reflect_core.ablation.identity import SHARED, adopt, stage_keys
+from reflect_core.cli import folders
+from reflect_core.errors import ReflectError
+from reflect_core.files import write_atomic
+from reflect_core.plugins import Registry
+from reflect_core.progress import Progress
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import Settings
+
+__all__ = ["Study", "default_jobs"]
+
+
+def default_jobs(settings: Settings) -> int:
+    """Arms side by side: one per core for the shipped model, else one.
+
+    A larger model uses all cores, or the one GPU, by itself.
+    """
+    if settings.model.name != "tiny":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@attrs.frozen
+class _Job:
+    """One arm with one seed.
+
+    Args:
+        waits_for: Earlier jobs that do a stage of this one, or whose time it is given.
+    """
+
+    arm: Arm
+    seed: int
+    folder: Path
+    waits_for: tuple[Path, ...]
+
+
+@attrs.define
+class Study:
+    """An ablation in a folder: ``seed-0/ARM/`` are its runs.
+
+    Args:
+        folder: Of the study.
+        registry: The plugins.
+        base: The configuration that the arms override.
+        arms: In the order of the table.
+        seeds: Each arm is run with each.
+        jobs: Arms side by side; the cores are shared out among them.
+    """
+
+    folder: Path
+    registry: Registry
+    base: Settings
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+    jobs: int
+
+    def runs(self) -> Mapping[tuple[str, int], Path]:
+        """The run folder of each arm and seed."""
+        return {
+            (arm.name, seed): self._place(arm.name, seed)
+            for arm in self.arms
+            for seed in self.seeds
+        }
+
+    def run(self, progress: Progress) -> None:
+        """Do whatever is not done yet.
+
+        Raises:
+            ReflectError: An arm failed; the others that were under way are finished first.
+        """
+        waiting = self._plan()
+        changed = threading.Condition()
+        done: set[Path] = set()
+        failed: list[str] = []
+        with progress.stage("ablate", len(waiting)) as stage:
+
+            def work() -> None:
+                while True:
+                    with changed:
+                        while (job := self._next(waiting, done)) is None:
+                            if not waiting or failed:
+                                return
+                            changed.wait()
+                        waiting.remove(job)
+                    error = self._do(job)
+                    with changed:
+                        if error:
+                            failed.append(error)
+                            waiting.clear()
+                        else:
+                            done.add(job.folder)
+                            stage.advance()
+                        changed.notify_all()
+
+            with ThreadPoolExecutor(self.jobs) as pool:
+                for future in [pool.submit(work) for _ in range(self.jobs)]:
+                    future.result()
+        if failed:
+            raise ReflectError(
+                "an arm of the ablation failed", details=failed, then="call it again to go on"
+            )
+
+    def _place(self, arm: str, seed: int) -> Path:
+        return self.folder / f"seed-{seed}" / arm
+
+    def _settings(self, arm: Arm, seed: int) -> Settings:
+        """The configuration of an arm, but for what depends on another arm's time."""
+        words = [*arm.overrides, f"eval.players={arm.row}", f"seed={seed}"]
+        return config.override(self.registry, self.base, words)
+
+    def _plan(self) -> list[_Job]:
+        """All jobs, those first that do what others take over."""
+        jobs: list[_Job] = []
+        for seed in self.seeds:
+            doing: dict[str, Path] = {}
+            # the whole method last in the table, first in time: most others share its stages
+            for arm in reversed(self.arms):
+                folder = self._place(arm.name, seed)
+                if arm.longer_than:
+                    waits = {self._place(arm.longer_than, seed)}
+                else:
+                    needed = needed_stages(self.registry, self._settings(arm, seed))
+                    waits = {doing.setdefault(key, folder) for key in needed.values()} - {folder}
+                jobs.append(_Job(arm, seed, folder, tuple(sorted(waits))))
+        return jobs
+
+    def _next(self, waiting: Sequence[_Job], done: set[Path]) -> _Job | None:
+        return next((job for job in waiting if done.issuperset(job.waits_for)), None)
+
+    def _do(self, job: _Job) -> str:
+        """Run one arm to its end; what went wrong, or nothing."""
+        try:
+            if not (job.folder / folders.CONFIG).exists():
+                self._prepare(job)
+        except ReflectError as error:
+            return f"{job.folder}: {error}"
+        if RunFolder(job.folder).finished("eval"):
+            return ""
+        log = job.folder.parent / f"{job.arm.name}.log"
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.jobs
+        threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // self.jobs)))
+        with log.open("a", encoding="utf-8") as stream:
+            code = subprocess.call(
+                [sys.executable, "-m", "reflect_core", "run", "--resume", str(job.folder)],
+                stdout=stream,
+                stderr=stream,
+                env={**os.environ, "OMP_NUM_THREADS": threads},
+            )
+        if not code:
+            return ""
+        told = log.read_text(encoding="utf-8").strip().splitlines()
+        return f"{job.folder} (exit code {code}, see {log}): {told[-1] if told else ''}"
+
+    def _prepare(self, job: _Job) -> None:
+        """Make the run's folder, with the stages that other arms have done."""
+        settings = self._settings(job.arm, job.seed)
+        if job.arm.longer_than:
+            settings = self._lengthened(settings, self._place(job.arm.longer_than, job.seed))
+        # run.toml is written last: a folder that has it is complete
+        shared = RunFolder(job.folder)
+        for stage, key in needed_stages(self.registry, settings).items():
+            donor = self._donor(stage, key, job)
+            if donor is not None and not shared.finished(stage):
+                adopt(shared, donor, stage)
+        text = config.dump(settings, config.versions(self.registry, settings))
+        write_atomic(job.folder / folders.CONFIG, text)
+
+    def _donor(self, stage: str, key: str, job: _Job) -> RunFolder | None:
+        for other in self.arms:
+            place = self._place(other.name, job.seed)
+            if place == job.folder or not (place / folders.CONFIG).exists():
+                continue
+            theirs = stage_keys(folders.open_run(place, self.registry))
+            if theirs.get(stage) == key and RunFolder(place).finished(stage):
+                return RunFolder(place)
+        return None
+
+    def _lengthened(self, settings: Settings, model: Path) -> Settings:
+        """A warm-up as long as all that ``model`` learnt: more examples and more updates."""
+        warm = seconds(model, ("teach", "sft"))
+        times = (warm + seconds(model, ("train",))) / warm if warm else 1.0
+        sft, teach = settings.sft, settings.teach
+        return attrs.evolve(
+            settings,
+            teach=attrs.evolve(teach, episodes=round(teach.episodes * times)),
+            sft=attrs.evolve(
+                sft,
+                reflector_updates=round(sft.reflector_updates * times),
+                policy_updates=round(sft.policy_updates * times),
+            ),
+        )
+
+
+def needed_stages(registry: Registry, settings: Settings) -> dict[str, str]:
+    """The keys of the shared stages that a run has at all."""
+    trainable = {
+        "sft reflector": registry.find("reflector", settings.reflector.name).spec.trainable,
+        "sft policy": registry.find("policy", settings.policy.name).spec.trainable,
+    }
+    if not settings.teach.episodes or not any(trainable.values()):
+        return {}
+    keys = stage_keys(settings)
+    return {stage: keys[stage] for stage in SHARED if trainable.get(stage, True)}

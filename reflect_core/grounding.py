@@ -1,0 +1,58 @@
+"""Reflections and the legal actions that they name.
+
+A reflector writes free text; the environment decides what is possible. The policy is told
+where the two part, and a study may forbid that reflections name actions at all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+__all__ = ["named_action", "without_actions"]
+
+
+def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
+    """Index of the legal action that a reflection names, None if it names none.
+
+    Of the actions that occur in it word for word, the one that ends last counts, since a
+    reflection closes with what to do next; of several that end there, the longest.
+
+    >>> named_action("cd src was wrong. Now cd src/lib.", ["cd src", "cd src/lib", "cd .."])
+    1
+    >>> named_action("Read setup.pyc", ["Read setup.py"]) is None
+    True
+    """
+    best: tuple[int, int] | None = None
+    chosen = None
+    for index, action in enumerate(legal_actions):
+        for match in re.finditer(_whole(action), reflection):
+            place = (match.end(), len(action))
+            if best is None or place > best:
+                best, chosen = place, index
+    return chosen
+
+
+def without_actions(reflection: str, legal_actions: Sequence[str]) -> str:
+    """The reflection with every legal action that it holds word for word cut out.
+
+    What is left names no legal action, also not one that the cuts brought together.
+
+    >>> without_actions("Not here: cd src", ["cd src", "cd .."])
+    'Not here:'
+    """
+    reflection = _tidy(reflection)
+    while (index := named_action(reflection, legal_actions)) is not None:
+        reflection = _tidy(re.sub(_whole(legal_actions[index]), " ", reflection))
+    return reflection
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r" {2,}", " ", text).strip()
+
+
+def _whole(action: str) -> str:
+    """A pattern for ``action`` that does not match inside a longer word."""
+    before = r"(?<!\w)" if re.match(r"\w", action) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", action) else ""
+    return before + re.escape(action) + after

@@ -1,0 +1,178 @@
+"""Warm-up examples from a teacher who is asked turn by turn, such as a large language model.
+
+Many episodes are played side by side, so that the teacher can answer their questions together.
+The right action comes from the environment's expert, which the teacher is told and must not
+mention, or from the teacher itself; only episodes that were solved become examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from reflect_core.errors import ReflectError
+from reflect_core.protocols import Environment, Expert, Teacher
+from reflect_core.records import Draws, Example, Question, Task
+from reflect_core.settings import TeachSettings
+from reflect_core.streams import stream, stream_seed
+from reflect_core.teach import Lesson, Walk, negatives_of, wrong_moves
+
+__all__ = ["tutor"]
+
+
+@attrs.define
+class _Pupil:
+    """One episode under way."""
+
+    number: int
+    task: Task
+    stage: str
+    seed: int
+    environment: Environment
+    walk: Walk
+    path: list[Example] = attrs.field(factory=list)
+    solved: bool = False
+    over: bool = False
+
+
+def tutor(
+    make_environment: Callable[[], Environment],
+    tasks: Sequence[Task],
+    settings: TeachSettings,
+    teacher: Teacher,
+    *,
+    seed: int,
+    stages: Sequence[str],
+    side_by_side: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Lesson:
+    """Let the teacher comment on, or play, ``settings.episodes`` episodes over the tasks in turn.
+
+    Args:
+        make_environment: Builds one environment; called up to ``side_by_side`` times.
+        tasks: Of the train split.
+        settings: How many episodes and negative examples, and whether the teacher is told
+            the right action.
+        teacher: Is asked; an answer of None leaves the episode or the example out.
+        seed: Root of the random streams, which name every question, so that a repeated call
+            asks the same.
+        stages: The environment's stages, the real task last.
+        side_by_side: Episodes whose questions are asked together.
+        progress: Called with the number of episodes that ended.
+
+    Raises:
+        ReflectError: There is no task, the expert that is to be asked for the right action
+            does not exist, or no episode was solved.
+    """
+    if not tasks:
+        raise ReflectError("there are no train tasks to teach from")
+    environments = [make_environment() for _ in range(min(side_by_side, settings.episodes))]
+    try:
+        if settings.spoiler and not all(isinstance(each, Expert) for each in environments):
+            raise ReflectError(
+                "this environment has no expert that could tell the teacher the right action",
+                why="it does not implement expert_action and expert_reflection",
+                then="let the teacher play by itself: teach.spoiler=false",
+            )
+        lesson = Lesson([], [], 0)
+        for start in range(0, settings.episodes, max(1, len(environments))):
+            numbers = range(start, min(start + len(environments), settings.episodes))
+            pupils = [
+                _begin(number, environment, tasks, settings, seed, stages)
+                for number, environment in zip(numbers, environments, strict=False)
+            ]
+            _play(pupils, teacher, settings, seed, lesson)
+            _go_wrong(pupils, teacher, settings, seed, lesson)
+            progress(len(pupils))
+    finally:
+        for environment in environments:
+            environment.close()
+    if settings.episodes and not lesson.examples:
+        raise ReflectError(
+            "the teacher solved none of the tasks",
+            why=f"{len(lesson.unsolved)} episodes, {lesson.unanswered} questions without an answer",
+            then="tell it the right actions (teach.spoiler=true), or take a stronger model",
+        )
+    return lesson
+
+
+def _begin(
+    number: int,
+    environment: Environment,
+    tasks: Sequence[Task],
+    settings: TeachSettings,
+    seed: int,
+    stages: Sequence[str],
+) -> _Pupil:
+    visit, place = divmod(number, len(tasks))
+    task = tasks[int(stream(seed, "teach", "order").permutation(len(tasks))[place])]
+    shown = stages if settings.stages == "all" else stages[-1:]
+    stage = shown[(place + visit) % len(shown)]
+    environment_seed = stream_seed(seed, "teach", number)
+    walk = Walk(environment, task, seed=environment_seed, stage=stage)
+    return _Pupil(number, task, stage, environment_seed, environment, walk)
+
+
+def _play(
+    pupils: Sequence[_Pupil], teacher: Teacher, settings: TeachSettings, seed: int, lesson: Lesson
+) -> None:
+    """All episodes to their end, one turn of all at a time."""
+    while live := [pupil for pupil in pupils if not pupil.over]:
+        questions = [
+            Question(pupil.walk.state(), _right(pupil.walk) if settings.spoiler else None)
+            for pupil in live
+        ]
+        draws = [
+            Draws(seed, ("teach", pupil.number, "turn", len(pupil.walk.history))) for pupil in live
+        ]
+        for pupil, question, advice in zip(
+            live, questions, teacher.advise(questions, draws), strict=True
+        ):
+            action = question.spoiler or (advice.action if advice else None)
+            if advice is None or action is None:
+                pupil.over = True
+                lesson.unanswered += 1
+                continue
+            pupil.path.append(Example("positive", question.state, advice.reflection, action))
+            step = pupil.walk.step(action)
+            pupil.over, pupil.solved = step.over, step.success
+    for pupil in pupils:
+        if pupil.solved:
+            lesson.examples.extend(pupil.path)
+        else:
+            lesson.unsolved.append(pupil.task.task_id)
+
+
+def _go_wrong(
+    pupils: Sequence[_Pupil], teacher: Teacher, settings: TeachSettings, seed: int, lesson: Lesson
+) -> None:
+    """Ask, after one wrong move off each solved path, why it was wrong and what to do now."""
+    questions: list[Question] = []
+    draws: list[Draws] = []
+    for pupil in pupils:
+        if not pupil.solved:
+            continue
+        wanted = negatives_of(settings.negatives, seed, pupil.number)
+        before = len(questions)
+        for walk, wrong in wrong_moves(
+            pupil.environment, pupil.path, pupil.seed, pupil.stage, wanted, seed, pupil.number
+        ):
+            spoiler = _right(walk) if settings.spoiler else None
+            draws.append(Draws(seed, ("teach", pupil.number, "negative", len(questions) - before)))
+            questions.append(Question(walk.state(), spoiler, wrong))
+        lesson.without_negative += wanted - (len(questions) - before)
+    if not questions:
+        return
+    for question, advice in zip(questions, teacher.advise(questions, draws), strict=True):
+        action = question.spoiler or (advice.action if advice else None)
+        if advice is None or action is None:
+            lesson.unanswered += 1
+            continue
+        lesson.examples.append(
+            Example("negative", question.state, advice.reflection, action, question.wrong_action)
+        )
+
+
+def _right(walk: Walk) -> str:
+    return walk.expert.expert_action()

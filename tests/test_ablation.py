@@ -1,0 +1,245 @@
+"""Ablations: what arms share, in which order they run, and what the table says."""
+
+import json
+import subprocess
+import sys
+
+import attrs
+import pytest
+from toy import lamps_registry, settings
+
+from reflect_core import config, plugins
+from reflect_core.ablation.arms import REFERENCE, arms_of, choose
+from reflect_core.ablation.costs import Costs, costs
+from reflect_core.ablation.identity import SHARED, adopt, stage_keys
+from reflect_core.ablation.study import Study, default_jobs, needed_stages
+from reflect_core.ablation.table import gather, write
+from reflect_core.cli.app import main
+from reflect_core.errors import ConfigError
+from reflect_core.progress import QuietProgress
+from reflect_core.run import execute
+from reflect_core.runfolder import RunFolder
+
+SHORT = (
+    "env.corpus=synthetic",
+    "teach.episodes=6",
+    "sft.reflector_updates=2",
+    "sft.policy_updates=2",
+    "train.iterations=1",
+    "train.episodes=4",
+    "train.valid_episodes=2",
+    "eval.episodes=4",
+)
+
+
+@pytest.fixture(scope="module")
+def registry():
+    return plugins.load()
+
+
+@pytest.fixture(scope="module")
+def base(registry):
+    return config.resolve(registry, overrides=SHORT, flags={"env": "filesys"})
+
+
+def arm(base, name):
+    return next(arm for arm in arms_of(base) if arm.name == name)
+
+
+def keys(registry, base, *words):
+    return needed_stages(registry, config.override(registry, base, words))
+
+
+def shared(registry, base, name):
+    """Which stages an arm has in common with the whole method."""
+    mine, whole = keys(registry, base, *arm(base, name).overrides), keys(registry, base)
+    return {stage for stage, key in mine.items() if whole.get(stage) == key}
+
+
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("random", set()),
+        ("follow", {"teach", "sft reflector"}),
+        ("warmup", {"teach", "sft reflector", "sft policy"}),
+        ("rl-only", set()),
+        ("no-reflection", {"teach"}),
+        ("unnamed", set()),
+        ("no-negatives", set()),
+        ("depth", {"teach", "sft reflector", "sft policy"}),
+    ],
+)
+def test_an_arm_shares_what_its_overrides_cannot_reach(registry, base, name, stages):
+    assert shared(registry, base, name) == stages
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=1",
+        "env.entries=7",
+        "teach.episodes=7",
+        "sft.lr=0.1",
+        "model.dtype=bfloat16",
+        "rollout.history=1",
+    ],
+)
+def test_whatever_reaches_a_warm_up_changes_its_key(registry, base, word):
+    mine, whole = keys(registry, base, word), keys(registry, base)
+    assert all(mine[stage] != whole[stage] for stage in ("sft reflector", "sft policy"))
+
+
+@pytest.mark.parametrize("word", ["trainer.lr=0.1", "train.iterations=9", "eval.episodes=9"])
+def test_what_comes_later_does_not(registry, base, word):
+    assert keys(registry, base, word) == keys(registry, base)
+
+
+def test_the_curriculum_is_added_where_there_is_none_and_taken_away_where_there_is(registry, base):
+    assert arm(base, "depth").overrides == ("curriculum=depth",)
+    curved = config.override(registry, base, ["curriculum=depth"])
+    assert arm(curved, "no-curriculum").overrides == ("curriculum=uniform",)
+
+
+def test_arms_bring_along_what_they_are_measured_by(base):
+    names = [each.name for each in choose(arms_of(base), ["warmup-equal"])]
+    assert names == ["warmup-equal", REFERENCE]
+    with pytest.raises(ConfigError, match="no arm is called 'follw'") as error:
+        choose(arms_of(base), ["follw"])
+    assert "follow" in str(error.value)
+
+
+def test_every_arms_overrides_are_a_configuration(registry, base):
+    for each in arms_of(base):
+        config.override(registry, base, [*each.overrides, f"eval.players={each.row}"])
+
+
+def test_whoever_does_a_stage_runs_before_those_that_take_it_over(registry, base, tmp_path):
+    study = Study(tmp_path, registry, base, arms_of(base), (0, 1), 1)
+    plan = study._plan()
+    place = {job.folder: i for i, job in enumerate(plan)}
+    assert len(plan) == 20
+    for i, job in enumerate(plan):
+        assert all(place[other] < i for other in job.waits_for)
+        assert all(f"seed-{job.seed}" in str(other) for other in job.waits_for)
+    waits = {(job.arm.name, job.seed): job.waits_for for job in plan}
+    assert waits["warmup", 1] == (tmp_path / "seed-1" / REFERENCE,)
+    assert waits["warmup-equal", 0] == (tmp_path / "seed-0" / REFERENCE,)
+    assert waits[REFERENCE, 0] == ()
+
+
+def test_a_small_model_has_a_core_per_arm_and_a_large_one_all_of_them(registry, base):
+    assert default_jobs(base) >= 1
+    assert default_jobs(config.override(registry, base, ["model.name=gpt2-xl"])) == 1
+
+
+def test_a_stage_that_is_taken_over_is_as_if_it_had_been_run_here(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"))
+    execute(tmp_path / "a", made, ["teach", "sft"], lamps_registry(), QuietProgress())
+    donor, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    for stage in SHARED:
+        adopt(folder, donor, stage)
+    for name in ("metrics.jsonl", "data/examples.jsonl"):
+        assert (folder.path / name).read_bytes() == (donor.path / name).read_bytes()
+    for folder_of in ("reflector", "warmup"):
+        for file in (donor.path / folder_of).iterdir():
+            assert (folder.path / folder_of / file.name).read_bytes() == file.read_bytes()
+    assert costs(folder.path) == costs(donor.path)
+    execute(tmp_path / "b", made, ["teach", "sft", "train"], lamps_registry(), QuietProgress())
+    execute(tmp_path / "a", made, ["train"], lamps_registry(), QuietProgress())
+    assert (folder.path / "metrics.jsonl").read_bytes() == (
+        donor.path / "metrics.jsonl"
+    ).read_bytes()
+
+
+def test_costs_add_up_what_was_logged(tmp_path):
+    timings = [
+        {"stage": "teach", "seconds": 1.0},
+        {"stage": "sft reflector", "seconds": 10.0},
+        {"stage": "sft policy", "seconds": 4.0},
+        {"stage": "train", "iteration": 1, "collect_seconds": 3.0, "update_seconds": 1.0},
+        {"stage": "train", "seconds": 5.0},
+        {"stage": "eval", "seconds": 100.0},
+    ]
+    metrics = [
+        {"stage": "sft", "player": "reflector", "update": 10, "loss": 1.0, "tokens_learnt": 70},
+        {"stage": "sft", "player": "reflector", "update": 20, "loss": 1.0, "tokens_learnt": 150},
+        {"stage": "sft", "player": "policy", "update": 5, "loss": 1.0, "tokens_learnt": 30},
+        {"stage": "train", "optimizer_steps": 3.0, "tokens_learnt": 10, "tokens_read": 1000},
+        {"stage": "train", "optimizer_steps": 2.0, "tokens_learnt": 10, "tokens_read": 1000},
+    ]
+    for name, rows in (("timings", timings), ("metrics", metrics)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    assert costs(tmp_path) == Costs(20.0, 30, 200, 2000)
+
+
+def evaluation(folder, row, wins):
+    folder.mkdir(parents=True)
+    episodes = [
+        {"episode": i, "task_id": f"t{i}", "level": 1, "success": won, "return": 0.0, "turns": 2}
+        for i, won in enumerate(wins)
+    ]
+    rows = [
+        {"name": name, "title": name, "decoding": "sampled", "episodes": episodes}
+        for name in (row, "other")
+    ]
+    content = {"environment": {"name": "e", "version": 1}, "split": "test", "rows": rows}
+    (folder / "evaluation.json").write_text(json.dumps(content))
+
+
+def test_the_table_pairs_by_seed_and_task(base, tmp_path):
+    chosen = choose(arms_of(base), ["warmup"])
+    runs = {}
+    for seed in (0, 1):
+        for each, wins in zip(chosen, ([1, 0, 0, 0], [1, 1, 1, 0]), strict=True):
+            runs[each.name, seed] = tmp_path / f"{each.name}-{seed}"
+            evaluation(runs[each.name, seed], each.row, wins)
+    table = gather(chosen, runs)
+    warm, whole = table.report.rows
+    assert (warm.name, whole.name, warm.episodes) == ("warmup", REFERENCE, 8)
+    assert warm.success.estimate == 0.25 and whole.success.estimate == 0.75
+    assert warm.gain.estimate == 0.5 and whole.gain is None
+    assert table.by_seed["warmup", "sampled"] == [0.25, 0.25]
+    write(table, tmp_path)
+    text = (tmp_path / "ablation.md").read_text()
+    assert "| warm-up only | sampled | 25.0% " in text and "Reflect-RL minus this" in text
+    assert json.loads((tmp_path / "ablation.json").read_text())["seeds"] == [0, 1]
+    assert (tmp_path / "ablation.svg").read_text().startswith("<svg")
+
+
+def test_an_ablation_from_the_command_line_goes_on_where_it_was(tmp_path):
+    words = [
+        sys.executable, "-m", "reflect_core", "ablate", "--env", "filesys", "--seeds", "3",
+        "--arms", "random,warmup,warmup-equal", "--jobs", "2", "--out", str(tmp_path / "s"),
+        *SHORT,
+    ]  # fmt: skip
+    first = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert first.returncode == 0, first.stderr
+    assert "given the same wall time" in first.stdout
+    place = tmp_path / "s" / "seed-3"
+    before = {path: path.stat().st_mtime_ns for path in place.rglob("*.jsonl")}
+    assert before
+    # the warm-up was made once
+    assert (place / "warmup" / "reflector" / "model.safetensors").read_bytes() == (
+        place / REFERENCE / "reflector" / "model.safetensors"
+    ).read_bytes()
+    assert len((place / "warmup.log").read_text().split("sft reflector")) == 1
+    longer = config.load(plugins.load(), place / "warmup-equal" / "run.toml")
+    assert longer.sft.reflector_updates > 2
+    again = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in place.rglob("*.jsonl")} == before
+
+
+def test_another_study_in_the_same_folder_is_refused(tmp_path, capsys):
+    (tmp_path / "study.toml").write_text("seed = 5\n")
+    assert main(["ablate", "--env", "filesys", "--out", str(tmp_path)]) == 2
+    assert "holds an ablation with other settings" in capsys.readouterr().err
+    assert main(["ablate", "--env", "filesys", "--seeds", "x", "--out", str(tmp_path / "n")]) == 2
+    assert "is not a list of seeds" in capsys.readouterr().err
+
+
+def test_stage_keys_are_the_same_in_every_process(base):
+    assert stage_keys(base) == stage_keys(attrs.evolve(base))
+    assert len(set(stage_keys(base).values())) == len(SHARED)

@@ -1,0 +1,42 @@
+"""Reflections and the actions that they name."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reflect_core.grounding import named_action, without_actions
+from reflect_core.prompt import UNGROUNDED, Menu, policy_segments
+from reflect_core.records import Observation, State, Task
+
+ACTIONS = st.lists(
+    st.text("ab ./-", min_size=1, max_size=5).filter(lambda text: text.strip()),
+    min_size=1,
+    max_size=4,
+    unique=True,
+)
+
+
+@given(st.lists(st.text("ab ./-", max_size=6), max_size=6).map(" ".join), ACTIONS)
+def test_what_is_left_names_no_action(text, actions):
+    assert named_action(without_actions(text, actions), actions) is None
+
+
+@given(st.text("xyz ", max_size=20), ACTIONS)
+def test_a_text_that_names_no_action_keeps_its_words(text, actions):
+    assert without_actions(text, actions).split() == text.split()
+
+
+def test_cuts_that_bring_an_action_together_are_cut_again():
+    assert without_actions("cd cd a b", ["cd a", "cd b"]) == ""
+
+
+def ending(reflection, *, check):
+    state = State(Task("t", "train", "Go"), Observation("here", ("left", "right")))
+    segments = policy_segments(state, reflection, Menu((0, 1), (0, 1)), history=0, check=check)
+    return "".join(segment.text for segment in segments[-2:])
+
+
+def test_the_policy_is_told_where_a_reflection_cannot_be_followed():
+    assert ending("Now up", check=True).endswith("Now up" + UNGROUNDED)
+    assert ending("Now up", check=False).endswith("Now up")
+    assert ending("Now left", check=True).endswith("Now left")
+    assert ending("", check=True).endswith("Action:")

@@ -1,0 +1,98 @@
+"""What a run would do, told before it does anything."""
+
+import re
+
+import pytest
+from toy import lamps_registry, settings
+
+from reflect_core import config, plugins
+from reflect_core.cli.app import main
+from reflect_core.lm.meter import Meter, Reading
+from reflect_core.lm.pool import ModelPool
+from reflect_core.lm.size import parameters
+from reflect_core.plan import describe
+from reflect_core.progress import QuietProgress
+from reflect_core.run import Session, execute
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import ModelSettings
+
+
+def plan(folder, made, registry=None):
+    registry = registry or lamps_registry()
+    return describe(Session(RunFolder(folder), made, registry, QuietProgress()))
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "lfm2"])
+def test_the_size_is_that_of_the_model_that_would_be_loaded(model_folder, kind, tuning):
+    made = ModelSettings(name=str(model_folder(kind)), tuning=tuning, lora_r=4)
+    import torch
+
+    pool = ModelPool(made, torch.device("cpu"))
+    base, trained = parameters(made)
+    assert base == pool.parameters
+    assert trained == sum(p.numel() for p in pool.player("policy").trainable())
+
+
+def test_a_model_that_is_not_here_has_no_size_and_is_not_fetched(tmp_path):
+    assert parameters(ModelSettings(name="nobody/has-this")) is None
+
+
+def test_the_plan_names_what_the_run_will_do(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"))
+    told = dict(line.split(": ", 1) for line in plan(tmp_path, made) if ": " in line)
+    assert {"model", "teach", "sft reflector", "sft policy", "train ppo", "eval"} <= set(told)
+    assert told["sft reflector"].startswith("3 updates")
+    assert told["train ppo"].startswith("3 iterations of 6 episodes, curriculum uniform")
+
+
+def test_estimates_are_near_what_the_run_then_counts(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"))
+    told = dict(line.split(": ", 1) for line in plan(tmp_path / "p", made) if ": " in line)
+    execute(tmp_path / "r", made, ["teach", "sft"], lamps_registry(), QuietProgress())
+    import json
+
+    rows = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").open()]
+    for player in ("reflector", "policy"):
+        learnt = [r["tokens_learnt"] for r in rows if r.get("player") == player][-1]
+        number, unit = re.search(r"([\d.]+) ?([kM]?) tokens", told[f"sft {player}"]).groups()
+        estimate = float(number) * {"": 1, "k": 1e3, "M": 1e6}[unit]
+        assert 0.7 * learnt < estimate < 1.4 * learnt
+
+
+def test_the_parts_that_are_left_out_are_not_planned(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"), reflector="none", train={"iterations": 0})
+    stages = [line.split(":")[0] for line in plan(tmp_path, made)][1:-1]
+    assert stages == ["teach", "sft policy", "eval"]
+
+
+def test_a_dry_run_prints_a_configuration_that_can_be_used(tmp_path, capsys):
+    words = ["run", "--env", "filesys", "env.corpus=synthetic", "--dry-run"]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "# teach: " in text and "1,248,576 parameters" in text
+    (tmp_path / "again.toml").write_text(text)
+    registry = plugins.load()
+    assert config.resolve(registry, file=tmp_path / "again.toml") == config.resolve(
+        registry, overrides=["env.corpus=synthetic"], flags={"env": "filesys"}
+    )
+
+
+def test_the_meter_counts_what_is_read_and_learnt_without_padding():
+    import torch
+
+    class Trunk(torch.nn.Module):
+        def forward(self, input_ids, attention_mask=None):
+            return input_ids
+
+    meter, trunk = Meter(), Trunk()
+    meter.watch(trunk)
+    meter.watch(trunk)
+    ids = torch.zeros(2, 3, dtype=torch.long)
+    trunk(input_ids=ids, attention_mask=torch.tensor([[1, 1, 1], [1, 0, 0]]))
+    with torch.no_grad():
+        trunk(ids)
+        # with a cache: one new token each, the mask is of all
+        trunk(ids[:, :1], attention_mask=torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]]))
+    assert meter.reading() == Reading(read=8, learnt=4)
+    assert meter.reading() - Reading(read=6) == Reading(2, 4)

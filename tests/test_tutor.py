@@ -1,0 +1,179 @@
+"""Examples from a teacher who is asked: its answers, what it is told, what is left out."""
+
+import attrs
+import pytest
+from fake_plugins import FakeEntryPoint, module
+from toy import settings as toy_settings
+
+from reflect_core import EnvironmentSpec, ReflectorSpec, hookimpl
+from reflect_core.errors import ReflectError
+from reflect_core.plugins import load
+from reflect_core.progress import QuietProgress
+from reflect_core.records import Advice
+from reflect_core.run import execute
+from reflect_core.settings import Part, TeachSettings
+from reflect_core.teach import read_examples, teach
+from reflect_core.testing.lamps import Lamps
+from reflect_core.tutor import tutor
+
+
+class Asked:
+    """A teacher that keeps the questions; ``answer`` makes the advice."""
+
+    def __init__(self, answer):
+        self.answer = answer
+        self.batches = []
+        self.names = []
+
+    def advise(self, questions, draws):
+        self.batches.append(len(questions))
+        self.names += [draw.name for draw in draws]
+        return [self.answer(question) for question in questions]
+
+
+def echo(question):
+    return Advice(f"said {question.spoiler}", None)
+
+
+def lit(question):
+    return question.state.observation.text.split()[1]
+
+
+def lesson(answer, *, episodes=6, negatives=1.0, spoiler=True, side_by_side=4, make=None):
+    make = make or (lambda: Lamps(horizon=3))
+    teacher = Asked(answer)
+    settings = TeachSettings(episodes=episodes, negatives=negatives, spoiler=spoiler)
+    tasks = Lamps(horizon=3).tasks("train")
+    made = tutor(
+        make, tasks, settings, teacher, seed=0, stages=("full",), side_by_side=side_by_side
+    )
+    return made, teacher
+
+
+def test_with_the_experts_actions_the_turns_are_those_of_the_experts_own_lesson():
+    made, _ = lesson(echo)
+    own = teach(
+        Lamps(horizon=3),
+        Lamps(horizon=3).tasks("train"),
+        TeachSettings(episodes=6, negatives=1.0),
+        seed=0,
+        stages=("full",),
+    )
+
+    def turns(found):
+        return sorted((e.kind, repr(e.state), e.action, e.wrong_action) for e in found.examples)
+
+    assert turns(made) == turns(own)
+    assert {e.reflection for e in made.examples} == {f"said {e.action}" for e in made.examples}
+    assert made.without_negative == own.without_negative
+
+
+@pytest.mark.parametrize("side_by_side", [1, 4, 100])
+def test_how_many_play_side_by_side_changes_nothing_but_the_batches(side_by_side):
+    made, teacher = lesson(echo, side_by_side=side_by_side)
+    reference, other = lesson(echo, side_by_side=4)
+    assert sorted(map(repr, made.examples)) == sorted(map(repr, reference.examples))
+    assert sorted(teacher.names) == sorted(other.names)
+
+
+def test_every_question_has_a_name_of_its_own():
+    _, teacher = lesson(echo, episodes=12, negatives=2.0)
+    assert len(set(teacher.names)) == len(teacher.names)
+
+
+def test_after_a_wrong_move_the_teacher_is_told_which():
+    _, teacher = lesson(echo)
+    made, _ = lesson(lambda question: Advice(repr(question.wrong_action)))
+    assert {e.reflection for e in made.examples if e.kind == "negative"} == {
+        repr(e.wrong_action) for e in made.examples if e.kind == "negative"
+    }
+    assert teacher.batches
+
+
+def test_a_teacher_that_plays_by_itself_is_told_nothing():
+    seen = []
+
+    def answer(question):
+        seen.append(question.spoiler)
+        return Advice("push it", f"push {lit(question)}")
+
+    made, _ = lesson(answer, spoiler=False)
+    assert set(seen) == {None}
+    assert len(made.examples) == 6 * 3 + 6 - made.without_negative
+    assert not made.unsolved
+
+
+def test_only_solved_episodes_become_examples():
+    def answer(question):
+        wrong = [a for a in question.state.observation.legal_actions if lit(question) not in a]
+        return Advice("hm", wrong[0])
+
+    with pytest.raises(ReflectError, match="solved none"):
+        lesson(answer, spoiler=False)
+
+
+def test_a_question_without_an_answer_leaves_its_episode_out_and_is_counted():
+    mute = set()
+
+    def answer(question):
+        mute.add(question.state.task.task_id) if not mute else None
+        return None if question.state.task.task_id in mute else echo(question)
+
+    made, _ = lesson(answer)
+    assert made.unanswered == len(made.unsolved) > 0
+    assert set(made.unsolved) == mute
+    assert mute.isdisjoint(example.state.task.task_id for example in made.examples)
+
+
+class Inexpert:
+    """Lamps without an expert."""
+
+    def __init__(self):
+        lamps = Lamps(horizon=3)
+        self.tasks, self.reset, self.step, self.close = (
+            lamps.tasks, lamps.reset, lamps.step, lamps.close,
+        )  # fmt: skip
+
+
+def test_a_spoiler_needs_an_expert_and_playing_by_oneself_does_not():
+    with pytest.raises(ReflectError, match="no expert that could tell"):
+        lesson(echo, make=Inexpert)
+    made, _ = lesson(
+        lambda q: Advice("push", f"push {lit(q)}"), spoiler=False, negatives=0.0, make=Inexpert
+    )
+    assert len(made.examples) == 18
+
+
+def registry(teaches=True):
+    @hookimpl
+    def reflect_environments():
+        yield EnvironmentSpec(name="lamps", factory=lambda config, context: Lamps())
+
+    @hookimpl
+    def reflect_reflectors():
+        yield ReflectorSpec(
+            name="wise", factory=lambda config, context: Asked(echo), teaches=teaches
+        )
+
+    import importlib.metadata
+
+    from reflect_core.plugins import GROUP
+
+    plugin = module(
+        reflect_environments=reflect_environments, reflect_reflectors=reflect_reflectors
+    )
+    installed = importlib.metadata.entry_points(group=GROUP)
+    return load([*installed, FakeEntryPoint("wise", lambda: plugin)], disabled=())
+
+
+def test_a_run_is_taught_by_the_teacher_it_names(model_folder, tmp_path):
+    made = attrs.evolve(toy_settings(model_folder("lfm2")), teacher=Part("wise"))
+    execute(tmp_path / "r", made, ["teach"], registry(), QuietProgress())
+    examples = read_examples(tmp_path / "r" / "data" / "examples.jsonl")
+    assert {e.reflection for e in examples} == {f"said {e.action}" for e in examples}
+
+
+def test_a_reflector_that_does_not_teach_is_refused(model_folder, tmp_path):
+    made = attrs.evolve(toy_settings(model_folder("lfm2")), teacher=Part("wise"))
+    with pytest.raises(ReflectError, match="does not teach"):
+        execute(tmp_path / "r", made, ["teach"], registry(teaches=False), QuietProgress())
