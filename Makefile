@@ -1,6 +1,7 @@
 # make demo        teach, warm up, train, evaluate and report on the default task
 # make test        everything that a change must pass
 # make bench-demo  repeat the published numbers of the demo
+# make bench-ablate  the whole table: the method against what is left without its parts
 # make lint        the quick part of make test
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ bin = $(VENV)/bin
 pip = $(bin)/python -m pip install --quiet --constraint constraints.txt
 manifests = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format types bench-demo bench-startup clean
+.PHONY: demo test lint format types bench-demo bench-ablate bench-endpoint bench-startup clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -37,7 +38,16 @@ types: $(VENV)/.installed-test
 	$(bin)/mypy reflect_core $(patsubst %/__init__.py,%,$(wildcard $(addsuffix /reflect_*/__init__.py,$(PLUGINS))))
 
 bench-demo: $(VENV)/.installed-test
-	$(bin)/python benchmarks/demo.py
+	$(bin)/reflect ablate --env filesys --out runs/bench-demo \
+		--arms random,filesys-unseen-name,filesys-shared-characters,warmup,warmup-equal
+	for kind in md json svg; do cp runs/bench-demo/ablation.$$kind benchmarks/demo.$$kind; done
+
+bench-ablate: $(VENV)/.installed-test
+	$(bin)/reflect ablate --env filesys --out runs/bench-ablate
+	for kind in md json svg; do cp runs/bench-ablate/ablation.$$kind benchmarks/ablation.$$kind; done
+
+bench-endpoint: $(VENV)/.installed-test
+	$(bin)/python benchmarks/endpoint.py
 
 bench-startup: $(VENV)/.installed-test
 	$(bin)/python benchmarks/startup.py

@@ -1,0 +1,1 @@
+"""Reflections and lessons from any OpenAI-compatible endpoint."""

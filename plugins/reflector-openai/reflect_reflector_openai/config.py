@@ -1,0 +1,91 @@
+"""The options of ``openai``, as teacher and as reflector."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import attrs
+
+from reflect_core import option
+
+OPENAI_URL = "https://api.openai.com/v1"
+
+
+def _plain_url(config: object, field: object, url: str) -> None:
+    """Refuse what could not be called, and what would write a password into ``run.toml``."""
+    parts = urlsplit(url)
+    # reading the port raises where it is no number
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError(f"base_url must begin with http:// or https://, as {OPENAI_URL} does")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "base_url must hold no password and no query: the key comes from the environment "
+            "variable that key_env names"
+        )
+
+
+@attrs.frozen
+class OpenAIConfig:
+    """Which endpoint is asked, how it writes, and what it may cost.
+
+    Raises:
+        ValueError: ``base_url`` is no URL, or holds a password or a query.
+    """
+
+    base_url: str = attrs.field(
+        default=OPENAI_URL,
+        validator=_plain_url,
+        metadata={"help": "Address of the endpoint, up to the part before /chat/completions."},
+    )
+    model: str | None = option(None, "Name of the model, as the endpoint calls it.")
+    key_env: str | None = option(
+        "OPENAI_API_KEY",
+        "Environment variable that holds the key, which goes to base_url; none: no key is sent.",
+    )
+    temperature: float | None = option(
+        1.0, "Of the sampling; none: not sent, for models that refuse it.", minimum=0
+    )
+    max_tokens: int = option(
+        1024, "Completion limit of a request in tokens, thinking included.", minimum=1
+    )
+    token_parameter: str = option(
+        "max_completion_tokens",
+        "What the request calls that limit; older servers know only max_tokens.",
+        choices=("max_completion_tokens", "max_tokens"),
+    )
+    reasoning_effort: str | None = option(
+        None, "Sent to reasoning models: low, medium, high or what they know; none: not sent."
+    )
+    send_seed: bool = option(
+        False, "Send a seed drawn from the run's, for servers that sample with it."
+    )
+    max_reflection_chars: int = option(
+        300, "Longest reflection in characters; of a longer one the end is kept.", minimum=16
+    )
+    budget: int | None = option(
+        None,
+        "Tokens that the requests of this cache may cost in all; 0: only stored answers.",
+        minimum=0,
+    )
+    when_spent: str = option(
+        "stop",
+        "When the budget is reached: stop the run, or go-on without further answers.",
+        choices=("stop", "go-on"),
+    )
+    cache: str | None = option(
+        None,
+        "SQLite file of the answers, which runs may share; none: answers.sqlite of the run.",
+    )
+    concurrency: int = option(8, "Requests under way at once.", minimum=1)
+    timeout: float = option(
+        120.0, "Seconds without a byte after which an answer is given up.", minimum=0.001
+    )
+    retries: int = option(6, "Further tries of a request that failed.", minimum=0)
+    backoff: float = option(
+        1.0, "Seconds before the first retry, drawn around it; doubled at each.", minimum=0
+    )
+    max_wait: float = option(
+        120.0,
+        "Longest wait in seconds before a retry; a server that asks for more stops the run.",
+        minimum=0,
+    )
