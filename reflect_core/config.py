@@ -51,7 +51,8 @@ def resolve(
             sections.
         file: A TOML file, as written by hand or by :func:`dump`.
         overrides: ``KEY=VALUE`` words; a bare key will do where one section alone has it.
-        flags: ``seed``, ``model`` and the names of parts by section; None means not given.
+        flags: ``seed``, ``negatives``, ``model`` and the names of parts by section; None means
+            not given.
 
     Raises:
         ConfigError: A key is unknown or ambiguous, or a value is of the wrong type or range.
@@ -128,6 +129,9 @@ def keys(offers: Mapping[str, Offer[Any]] | None = None) -> list[Key]:
     return found
 
 
+_FLAGS = {"seed": "seed", "negatives": "teach.negatives"}
+"""The flags that do not name a part or the model, and the keys that they set."""
+
 _WISHES = "in the defaults of environment"
 # a teacher is a reflector that also teaches
 _SECTION_KINDS = {kind.section: kind.name for kind in KINDS} | {"teacher": "reflector"}
@@ -143,7 +147,7 @@ def _resolve(
     words = [_split(word) for word in overrides]
     given = _flatten(table, source)
     flagged = {
-        ("seed" if flag == "seed" else f"{flag}.name"): value
+        _FLAGS.get(flag, f"{flag}.name"): value
         for flag, value in flags.items()
         if value is not None
     }

@@ -44,6 +44,7 @@ class Context:
         models: Loaded models, shared between players; None where no model is used.
         accelerator: Device, precision and processes; None where no model is used.
         policy: For trainers, the policy to train.
+        critic: Whether the run's trainer needs a critic; for policies.
         folder: The run's folder, if there is one.
         alarms: Where a part says that something goes wrong which does not stop the run.
     """
@@ -56,5 +57,6 @@ class Context:
     models: ModelPool | None = None
     accelerator: Accelerator | None = None
     policy: Policy | None = None
+    critic: bool = True
     folder: Path | None = None
     alarms: Alarms = attrs.field(factory=Alarms)

@@ -53,7 +53,10 @@ class Expert(Protocol):
 
 @runtime_checkable
 class Reflector(Protocol):
-    """Reads states and writes one short reflection for each; frozen during RL."""
+    """Reads states and writes one short reflection for each; frozen during RL.
+
+    One that holds something open may have a method ``close``, which is called at the end.
+    """
 
     def reflect(
         self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool

@@ -23,7 +23,7 @@ from reflect_core.errors import ReflectError, choices
 from reflect_core.evaluation import Contestant
 from reflect_core.files import read_json, write_json
 from reflect_core.grounding import without_actions
-from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec
+from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
 from reflect_core.loop import Crew, Training, Weights, success_rate
 from reflect_core.memory import release
 from reflect_core.plugins import Registry
@@ -120,6 +120,7 @@ class Session:
             ReflectorSpec, registry.find("reflector", settings.reflector.name).spec
         )
         self.policy_spec = cast(PolicySpec, registry.find("policy", settings.policy.name).spec)
+        self.trainer_spec = cast(TrainerSpec, registry.find("trainer", settings.trainer.name).spec)
         self.alarms = Alarms(progress.warn)
         self._collectors: list[Collector] = []
 
@@ -186,6 +187,7 @@ class Session:
             models=self.models if uses_model else None,
             accelerator=self.accelerator if uses_model else None,
             policy=policy,
+            critic=self.trainer_spec.needs_critic,
             folder=self.folder.path,
             alarms=self.alarms,
         )
@@ -194,6 +196,23 @@ class Session:
     def reflector(self) -> Reflector:
         """The run's reflector."""
         return self.reflector_spec.factory(self.settings.reflector.options, self.context())
+
+    @functools.cached_property
+    def teacher(self) -> Teacher:
+        """Who makes the examples, where it is not the environment's expert.
+
+        Raises:
+            ReflectError: The reflector that was chosen does not teach.
+        """
+        offer = self.registry.find("reflector", self.settings.teacher.name)
+        spec = cast(ReflectorSpec, offer.spec)
+        if not spec.teaches:
+            raise ReflectError(
+                f"the reflector {spec.name!r} does not teach",
+                details=choices(spec.name, self._teachers(), called="teachers"),
+                then="choose another --teacher",
+            )
+        return cast(Teacher, spec.factory(self.settings.teacher.options, self.context()))
 
     @functools.cached_property
     def policy(self) -> Policy:
@@ -223,11 +242,14 @@ class Session:
         return self.collector(self.reflector, self.policy, needs_expert=needs_expert)
 
     def close(self) -> None:
-        """Close every environment."""
+        """Close every environment, and the players that hold something open."""
         for collector in self._collectors:
             collector.close()
         if "environment" in self.__dict__:
             self.environment.close()
+        for player in ("reflector", "teacher"):
+            if player in self.__dict__ and (close := getattr(getattr(self, player), "close", None)):
+                close()
 
     # -- stages ---------------------------------------------------------------------------
 
@@ -307,20 +329,11 @@ class Session:
         tasks, settings = self.divided[0], self.settings.teach
         if self.settings.teacher.name == "expert":
             return teach(self.environment, tasks, settings, progress=advance, **common)
-        offer = self.registry.find("reflector", self.settings.teacher.name)
-        spec = cast(ReflectorSpec, offer.spec)
-        if not spec.teaches:
-            raise ReflectError(
-                f"the reflector {spec.name!r} does not teach",
-                details=choices(spec.name, self._teachers(), called="teachers"),
-                then="choose another --teacher",
-            )
-        teacher = spec.factory(self.settings.teacher.options, self.context())
         return tutor(
             self.make_environment,
             tasks,
             settings,
-            cast(Teacher, teacher),
+            self.teacher,
             side_by_side=self.settings.rollout.num_envs,
             progress=advance,
             **common,
@@ -397,8 +410,8 @@ class Session:
         # from the files also where this process wrote them: a resumed run starts alike
         self._take_up(self.folder.warmup)
         policy = cast(TrainablePolicy, self.policy)
-        offer = self.registry.find("trainer", self.settings.trainer.name)
-        trainer = offer.spec.factory(self.settings.trainer.options, self.context(self.policy))
+        options = self.settings.trainer.options
+        trainer = self.trainer_spec.factory(options, self.context(self.policy))
         offer = self.registry.find("curriculum", self.settings.curriculum.name)
         context = attrs.evolve(self.context(), tasks=self.left_to_rl)
         curriculum = offer.spec.factory(self.settings.curriculum.options, context)

@@ -284,3 +284,9 @@ def test_what_is_dumped_loads_as_it_was(settings: Settings) -> None:
     # an environment with wishes of its own must not change what a file says
     wishes = registry(defaults={"model.revision": "wished", "trainer.lr": 0.5, "env.limit": 7})
     assert config.loads(wishes, config.dump(settings, {"any": None})) == settings
+
+
+def test_the_flag_negatives_is_an_option_of_teach() -> None:
+    assert resolve(negatives=0.0).teach.negatives == 0.0
+    assert "teach.negatives cannot be -1" in refusal(negatives=-1.0)
+    assert resolve("teach.negatives=3", negatives=0.0).teach.negatives == 3.0  # the word is later

@@ -231,6 +231,16 @@ def test_players_of_every_kind_go_through_all_stages(model_folder, tmp_path, pol
         }
 
 
+@pytest.mark.parametrize(("trainer", "critic"), [("ppo", True), ("grpo", False)])
+def test_a_policy_has_a_critic_where_its_trainer_needs_one(model_folder, tmp_path, trainer, critic):
+    train = {"iterations": 1, "episodes": 8}
+    made = settings(model_folder("lfm2"), trainer=trainer, train=train)
+    session = Session(RunFolder(tmp_path / "r"), made, lamps_registry(), QuietProgress())
+    assert (session.policy.module.value_head is not None) == critic
+    run(tmp_path / "r", made)
+    assert (tmp_path / "r" / "policy" / "value_head.safetensors").exists() == critic
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_without_a_warm_up_training_begins_with_the_bare_model(model_folder, tmp_path, tuning):
     made = settings(model_folder("llama"), tuning, teach={"episodes": 0}, train={"iterations": 1})

@@ -173,6 +173,14 @@ def test_a_run_is_taught_by_the_teacher_it_names(model_folder, tmp_path):
     assert {e.reflection for e in examples} == {f"said {e.action}" for e in examples}
 
 
+def test_a_teacher_that_holds_something_open_is_closed(model_folder, tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Asked, "close", lambda self: closed.append(self), raising=False)
+    made = attrs.evolve(toy_settings(model_folder("lfm2")), teacher=Part("wise"))
+    execute(tmp_path / "r", made, ["teach"], registry(), QuietProgress())
+    assert len(closed) == 1
+
+
 def test_a_reflector_that_does_not_teach_is_refused(model_folder, tmp_path):
     made = attrs.evolve(toy_settings(model_folder("lfm2")), teacher=Part("wise"))
     with pytest.raises(ReflectError, match="does not teach"):

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import attrs
 
-from reflect_core import config
+from reflect_core import config, folders
 from reflect_core.ablation.arms import Arm
 from reflect_core.ablation.costs import seconds
 from reflect_core.ablation.identity import SHARED, adopt, stage_keys
-from reflect_core.cli import folders
 from reflect_core.errors import ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.plugins import Registry

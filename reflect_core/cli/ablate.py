@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reflect_core.cli import folders
+from reflect_core import folders
 from reflect_core.cli.run import _WithKeys, configuring
 from reflect_core.errors import ConfigError, ReflectError
 

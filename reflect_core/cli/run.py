@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from reflect_core.cli import folders
+from reflect_core import folders
 from reflect_core.cli.failures import Interrupted, explain
 from reflect_core.errors import ReflectError
 from reflect_core.settings import Settings
@@ -50,6 +50,7 @@ def configuring(command: F) -> F:
             click.option("--policy", metavar="NAME", help="Who chooses actions.  [lm]"),
             click.option("--curriculum", metavar="NAME", help="Which tasks next.  [uniform]"),
             click.option("--teacher", metavar="NAME", help="Who makes the examples.  [expert]"),
+            click.option("--negatives", type=float, help="Negative examples an episode; 0: none."),
             click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
             click.option("--seed", type=int, help="Root of every random choice.  [0]"),
             click.option("--config", "file", type=_file, help="TOML file with settings."),

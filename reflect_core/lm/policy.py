@@ -35,7 +35,7 @@ ROWS = 32
 def make_policy(config: NoConfig, context: Context) -> LmPolicy:
     """The factory behind ``--policy lm``."""
     assert context.models is not None and context.accelerator is not None
-    return LmPolicy(context.models, context.settings, critic=True)
+    return LmPolicy(context.models, context.settings, critic=context.critic)
 
 
 class LmPolicy:

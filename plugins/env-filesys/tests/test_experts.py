@@ -11,7 +11,7 @@ from reflect_env_filesys.session import Session
 from reflect_env_filesys.snapshot import File
 from reflect_env_filesys.tree import ShownFolder, ShownTree
 
-from reflect_core.baselines import named_action
+from reflect_core.grounding import named_action
 from reflect_core.records import Task
 from reflect_core.streams import stream
 
@@ -189,3 +189,24 @@ def test_describe_is_solved_by_the_oracle_and_in_part_by_the_explorer() -> None:
     solved = [play(explorer, task, number) for number, task in enumerate(tasks)]
     assert 0.1 < sum(success for success, _ in solved) / len(solved) < 1
     assert all(len(actions) <= 15 and actions[-1].startswith("id ") for _, actions in solved)
+
+
+@pytest.mark.parametrize("mode", ["oracle", "explorer"])
+def test_a_direction_names_no_action_and_tells_up_from_down(mode: str) -> None:
+    environment = FilesysEnvironment(
+        FilesysConfig(corpus="synthetic", expert=mode, reflections="direction")
+    )
+    told: dict[str, set[str]] = {}
+    for number, task in enumerate(environment.tasks("train")[:60]):
+        observation = environment.reset(task, seed=number)
+        over = False
+        while not over:
+            action, reflection = environment.expert_action(), environment.expert_reflection()
+            assert named_action(reflection, observation.legal_actions) is None
+            kind = "up" if action == "cd .." else action.split()[0]
+            told.setdefault(kind, set()).add(reflection.split(": ")[-1])
+            step = environment.step(action)
+            observation, over = step.observation, step.over
+    ends = {"cd": {"go down"}, "id": {"done"}, "up": {"go up"}}
+    assert told == {kind: ends[kind] for kind in told}
+    assert {"cd", "id"} <= set(told)
