@@ -16,14 +16,24 @@ from reflect_core.hookspecs import (
     hookimpl,
     option,
 )
-from reflect_core.protocols import Curriculum, Environment, Expert, Policy, Reflector, Trainer
+from reflect_core.protocols import (
+    Curriculum,
+    Environment,
+    Expert,
+    Policy,
+    Reflector,
+    Teacher,
+    Trainer,
+)
 from reflect_core.records import (
+    Advice,
     Assignment,
     Choice,
     Draws,
     Hint,
     Observation,
     PastTurn,
+    Question,
     State,
     Step,
     Task,
@@ -35,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "API_VERSION",
+    "Advice",
     "Assignment",
     "Choice",
     "ConfigError",
@@ -54,12 +65,14 @@ __all__ = [
     "PluginError",
     "Policy",
     "PolicySpec",
+    "Question",
     "ReflectError",
     "Reflector",
     "ReflectorSpec",
     "State",
     "Step",
     "Task",
+    "Teacher",
     "Trainer",
     "TrainerSpec",
     "Trajectory",

@@ -46,6 +46,8 @@ class Context:
         policy: For trainers, the policy to train.
         critic: Whether the run's trainer needs a critic; for policies.
         folder: The run's folder, if there is one.
+        shared_folder: Where to keep what the runs of one study may share, such as the answers
+            of an endpoint; the run's own folder where it belongs to none.
         alarms: Where a part says that something goes wrong which does not stop the run.
     """
 
@@ -59,4 +61,5 @@ class Context:
     policy: Policy | None = None
     critic: bool = True
     folder: Path | None = None
+    shared_folder: Path | None = None
     alarms: Alarms = attrs.field(factory=Alarms)

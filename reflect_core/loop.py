@@ -101,12 +101,7 @@ class Training:
             ConfigError: An iteration's episodes do not make whole groups.
         """
         train = self.settings.train
-        if train.episodes % (size := group_size(self.trainer)):
-            raise ConfigError(
-                f"train.episodes = {train.episodes} cannot be played in groups of {size}",
-                why="the trainer compares episodes of the same task (trainer.group_size)",
-                then=f"choose a multiple: train.episodes={-(-train.episodes // size) * size}",
-            )
+        check_groups(train.episodes, group_size(self.trainer))
         if self.iteration == 0 and self.best_success < 0:
             self._validate()
             self._save()
@@ -210,6 +205,7 @@ class Training:
 
     def _validate(self) -> None:
         """Play the valid tasks, the same every time, and remember the best weights."""
+        started = time.perf_counter()
         episodes = evaluation_episodes(
             self.valid,
             self.settings.train.valid_episodes,
@@ -221,6 +217,8 @@ class Training:
         if success >= self.best_success:
             self.best_iteration, self.best_success = self.iteration, success
         if self.crew.is_main:
+            took = round(time.perf_counter() - started, 4)
+            self.folder.time({"stage": "train", "iteration": self.iteration, "valid_seconds": took})
             self.folder.log(
                 {
                     "stage": "valid",
@@ -256,6 +254,20 @@ class Training:
 def group_size(trainer: Trainer) -> int:
     """Episodes of each task that a trainer asks for; see :class:`Trainer`."""
     return int(getattr(trainer, "group_size", 1))
+
+
+def check_groups(episodes: int, size: int) -> None:
+    """See that an iteration's episodes make whole groups.
+
+    Raises:
+        ConfigError: They do not.
+    """
+    if episodes % size:
+        raise ConfigError(
+            f"train.episodes = {episodes} cannot be played in groups of {size}",
+            why="the trainer compares episodes of the same task (trainer.group_size)",
+            then=f"choose a multiple: train.episodes={-(-episodes // size) * size}",
+        )
 
 
 COLLAPSED = 0.001

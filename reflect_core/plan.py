@@ -15,7 +15,7 @@ import attrs
 from reflect_core.baselines import ExpertPolicy, RandomPolicy, SilentReflector
 from reflect_core.prompt import Menu, policy_segments, reflector_segments
 from reflect_core.protocols import Expert
-from reflect_core.records import State
+from reflect_core.records import PastTurn, State
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.run import Session
 
@@ -52,6 +52,7 @@ def describe(session: Session) -> list[str]:
     Raises:
         ReflectError: The environment cannot be built or has nothing to evaluate on.
     """
+    session.check()
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable
@@ -145,12 +146,17 @@ def _sample(session: Session, count: Callable[[str], int]) -> Sample:
     history = session.settings.rollout.history
     reading, acting = [], []
     for trajectory in played:
+        past: list[PastTurn] = []
         for turn in trajectory.transitions:
-            state = State(trajectory.task, turn.observation)
+            state = State(trajectory.task, turn.observation, tuple(past))
+            past.append(PastTurn(turn.observation.text, turn.action))
             menu = Menu(*(tuple(range(len(turn.observation.legal_actions))),) * 2)
             reading.append(_tokens(reflector_segments(state, history=history), count))
             acting.append(_tokens(policy_segments(state, "", menu, history=history), count))
     said = _reflection(session, count)
+    # what does not fit is cut before a model reads it
+    limit = float(session.settings.model.context)
+    reading, acting = ([min(each, limit) for each in group] for group in (reading, acting))
     return Sample(
         turns=_mean([float(trajectory.turns) for trajectory in played]),
         reflector=_mean(reading),

@@ -212,7 +212,9 @@ class Trajectory:
             the episode was truncated.
         group: Episodes of one group start from the same task (step-level baselines).
         learn_turns: Only so many turns, from the first, are learnt from; None for all.
-        replayed: It was played by an earlier policy and is learnt from once more.
+        replayed: It was played by an earlier policy, solved, and is learnt from once more.
+        weight: What a replayed episode counts as in an estimate of the success rate; see
+            :class:`reflect_core.replay.ReplayBuffer`. Nothing is read from it in others.
     """
 
     episode: int
@@ -226,6 +228,7 @@ class Trajectory:
     group: int = 0
     learn_turns: int | None = None
     replayed: bool = False
+    weight: float = 1.0
 
     @property
     def episode_return(self) -> float:

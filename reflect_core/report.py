@@ -30,7 +30,8 @@ class Row:
         title: For people.
         decoding: ``sampled``, ``argmax``, or ``-`` where it makes no difference.
         episodes: How many were played.
-        success: Share of tasks solved, with Wilson's 95% interval.
+        success: Share of tasks solved, with Wilson's 95% interval; that of several runs is
+            bootstrapped over runs and over the episodes of each.
         mean_return: Undiscounted, unshaped.
         mean_turns: Actions per episode.
         gain: How much more often the report's reference player succeeds on the same tasks,
@@ -240,12 +241,21 @@ def _row(row: Mapping[str, Any], references: Sequence[Mapping[str, Any]]) -> Row
         title=row["title"],
         decoding=row["decoding"],
         episodes=len(episodes),
-        success=stats.wilson(sum(bool(each["success"]) for each in episodes), len(episodes)),
+        success=_success(episodes),
         mean_return=_mean(each["return"] for each in episodes),
         mean_turns=_mean(each["turns"] for each in episodes),
         gain=None if row["name"] == other["name"] else _gain(other["episodes"], episodes),
         levels={level: _mean(won) for level, won in sorted(levels.items())},
     )
+
+
+def _success(episodes: Sequence[Mapping[str, Any]]) -> Interval:
+    """Share of solved episodes: Wilson's interval, for several runs one over runs and tasks."""
+    won = [float(each["success"]) for each in episodes]
+    runs = [str(each.get("seed", "")) for each in episodes]
+    if len(set(runs)) < 2:
+        return stats.wilson(int(sum(won)), len(won))
+    return stats.paired_difference(won, [0.0] * len(won), clusters=runs)
 
 
 def _short(row: Mapping[str, Any]) -> str:

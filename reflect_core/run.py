@@ -24,11 +24,11 @@ from reflect_core.evaluation import Contestant
 from reflect_core.files import read_json, write_json
 from reflect_core.grounding import without_actions
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
-from reflect_core.loop import Crew, Training, Weights, success_rate
+from reflect_core.loop import Crew, Training, Weights, check_groups, success_rate
 from reflect_core.memory import release
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
-from reflect_core.protocols import Environment, Policy, Reflector, Teacher
+from reflect_core.protocols import Curriculum, Environment, Policy, Reflector, Teacher
 from reflect_core.records import Example, Task, Trajectory
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
@@ -97,6 +97,8 @@ def execute(
     """
     session = Session(RunFolder(folder), settings, registry, progress)
     try:
+        if {"teach", "sft", "train"} & set(stages):
+            session.check()
         for stage in STAGES:
             if stage in stages:
                 session.do(stage)
@@ -144,10 +146,10 @@ class Session:
 
     @functools.cached_property
     def divided(self) -> tuple[Sequence[Task], Sequence[Task]]:
-        """The train tasks of the teacher, and those of RL; RL has all where nothing is taught."""
+        """The train tasks of the teacher, and those of RL."""
         tasks, teaching = self.tasks("train"), self.settings.teach
         if not teaching.episodes:
-            return (), tasks
+            return (), divide(tasks, 1.0, seed=self.settings.seed)[1]
         return divide(tasks, teaching.share, seed=self.settings.seed)
 
     def left_to_rl(self, split: str) -> Sequence[Task]:
@@ -177,18 +179,21 @@ class Session:
 
     def context(self, policy: Policy | None = None) -> Context:
         """What the factories of parts are given."""
-        uses_model = self.policy_spec.trainable or self.reflector_spec.trainable
+        context = attrs.evolve(self._modelless_context(), policy=policy)
+        if not (self.policy_spec.trainable or self.reflector_spec.trainable):
+            return context
+        return attrs.evolve(context, models=self.models, accelerator=self.accelerator)
+
+    def _modelless_context(self) -> Context:
         return Context(
             seed=self.settings.seed,
             settings=self.settings,
             make_environment=self.make_environment,
             tasks=self.tasks,
             stages=self.env_spec.stages,
-            models=self.models if uses_model else None,
-            accelerator=self.accelerator if uses_model else None,
-            policy=policy,
             critic=self.trainer_spec.needs_critic,
             folder=self.folder.path,
+            shared_folder=self.folder.shared,
             alarms=self.alarms,
         )
 
@@ -251,6 +256,25 @@ class Session:
             if player in self.__dict__ and (close := getattr(getattr(self, player), "close", None)):
                 close()
 
+    def check(self) -> None:
+        """Find mistakes in the settings of RL before hours were spent on a warm-up.
+
+        Raises:
+            ReflectError: The curriculum does not go with the environment, or an iteration's
+                episodes do not make whole groups.
+        """
+        train = self.settings.train
+        if self.policy_spec.trainable and train.iterations and not self.folder.finished("train"):
+            check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
+            self.curriculum()
+
+    def curriculum(self) -> Curriculum:
+        """The curriculum, with the tasks that are RL's."""
+        offer = self.registry.find("curriculum", self.settings.curriculum.name)
+        context = attrs.evolve(self._modelless_context(), tasks=self.left_to_rl)
+        curriculum: Curriculum = offer.spec.factory(self.settings.curriculum.options, context)
+        return curriculum
+
     # -- stages ---------------------------------------------------------------------------
 
     def do(self, stage: str) -> None:
@@ -283,7 +307,7 @@ class Session:
         started = time.perf_counter()
         work()
         if self.crew.is_main:
-            if stage != "sft":  # its parts say what they took
+            if stage not in ("sft", "train"):  # their parts say what they took
                 seconds = round(time.perf_counter() - started, 3)
                 self.folder.time({"stage": stage, "seconds": seconds})
             self.folder.finish(stage)
@@ -395,7 +419,9 @@ class Session:
         if self.crew.is_main:
             for (update, loss), tokens in zip(losses, learnt, strict=True):
                 row = {"stage": "sft", "player": player, "update": update, "loss": loss}
-                self.folder.log({**row, "tokens_learnt": tokens})
+                # counted here and not in the next stage, which a resumed run begins anew
+                last = {"alarms": self.alarms.counted()} if update == losses[-1][0] else {}
+                self.folder.log({**row, "tokens_learnt": tokens, **last})
             seconds = round(time.perf_counter() - started, 3)
             self.folder.time({"stage": f"sft {player}", "seconds": seconds})
 
@@ -412,15 +438,12 @@ class Session:
         policy = cast(TrainablePolicy, self.policy)
         options = self.settings.trainer.options
         trainer = self.trainer_spec.factory(options, self.context(self.policy))
-        offer = self.registry.find("curriculum", self.settings.curriculum.name)
-        context = attrs.evolve(self.context(), tasks=self.left_to_rl)
-        curriculum = offer.spec.factory(self.settings.curriculum.options, context)
         training = Training(
             folder=self.folder,
             settings=self.settings,
             collector=self.own_collector(),
             trainer=trainer,
-            curriculum=curriculum,
+            curriculum=self.curriculum(),
             weights=policy,
             valid=self.tasks("valid"),
             final_stage=self.env_spec.stages[-1],

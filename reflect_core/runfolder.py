@@ -10,6 +10,9 @@ from typing import Any
 from reflect_core.errors import CheckpointError
 from reflect_core.files import append_rows, fsync_dir, fsync_tree, read_json, write_json
 
+STUDY = "study.toml"
+"""The configuration of a study, in a folder above those of its runs."""
+
 LOGS = ("metrics.jsonl", "timings.jsonl", "episodes.jsonl")
 
 
@@ -24,6 +27,12 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def shared(self) -> Path:
+        """The folder of the study of which this run is an arm, else this one."""
+        study = self.path.resolve().parent.parent
+        return study if (study / STUDY).exists() else self.path
 
     @property
     def examples(self) -> Path:

@@ -118,13 +118,23 @@ class TrainSettings:
 
 @attrs.frozen
 class ReplaySettings:
-    """Solved episodes of earlier iterations that are learnt from once more."""
+    """Solved episodes of earlier iterations that are learnt from once more.
+
+    They add ``coef`` times the probability of success to what is maximised.
+    """
 
     episodes: int = option(
         0, "Old solved episodes that join each iteration's update; 0 turns replay off.", minimum=0
     )
-    capacity: int = option(1000, "Most episodes kept; the oldest go first.", minimum=1)
+    capacity: int = option(
+        1000, "Most episodes kept; of more, a random part that weighs the more.", minimum=1
+    )
     max_age: int = option(5, "Iterations after which an episode is dropped.", minimum=1)
+    coef: float = option(
+        1.0,
+        "Weight of the replayed term, which raises the probability of success, not the return.",
+        minimum=0,
+    )
 
 
 @attrs.frozen

@@ -2,7 +2,8 @@
 
 Many episodes are played side by side, so that the teacher can answer their questions together.
 The right action comes from the environment's expert, which the teacher is told and must not
-mention, or from the teacher itself; only episodes that were solved become examples.
+mention, or from the teacher itself. Only solved episodes become positive examples; how a teacher
+that plays by itself corrects a wrong move is taken at its word.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import attrs
 
 from reflect_core.errors import ReflectError
 from reflect_core.protocols import Environment, Expert, Teacher
-from reflect_core.records import Draws, Example, Question, Task
+from reflect_core.records import Advice, Draws, Example, Question, Task
 from reflect_core.settings import TeachSettings
 from reflect_core.streams import stream, stream_seed
 from reflect_core.teach import Lesson, Walk, negatives_of, wrong_moves
@@ -129,7 +130,7 @@ def _play(
         for pupil, question, advice in zip(
             live, questions, teacher.advise(questions, draws), strict=True
         ):
-            action = question.spoiler or (advice.action if advice else None)
+            action = _action(question, advice)
             if advice is None or action is None:
                 pupil.over = True
                 lesson.unanswered += 1
@@ -165,13 +166,20 @@ def _go_wrong(
     if not questions:
         return
     for question, advice in zip(questions, teacher.advise(questions, draws), strict=True):
-        action = question.spoiler or (advice.action if advice else None)
+        action = _action(question, advice)
         if advice is None or action is None:
             lesson.unanswered += 1
             continue
         lesson.examples.append(
             Example("negative", question.state, advice.reflection, action, question.wrong_action)
         )
+
+
+def _action(question: Question, advice: Advice | None) -> str | None:
+    """The action to learn; None where the teacher names none that is legal."""
+    if question.spoiler is not None or advice is None:
+        return question.spoiler
+    return advice.action if advice.action in question.state.observation.legal_actions else None
 
 
 def _right(walk: Walk) -> str:

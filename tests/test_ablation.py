@@ -15,7 +15,7 @@ from reflect_core.ablation.identity import SHARED, adopt, stage_keys
 from reflect_core.ablation.study import Study, default_jobs, needed_stages
 from reflect_core.ablation.table import gather, write
 from reflect_core.cli.app import main
-from reflect_core.errors import ConfigError
+from reflect_core.errors import CheckpointError, ConfigError, ReflectError
 from reflect_core.progress import QuietProgress
 from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
@@ -98,6 +98,55 @@ def test_the_curriculum_is_added_where_there_is_none_and_taken_away_where_there_
     assert arm(base, "depth").overrides == ("curriculum=depth",)
     curved = config.override(registry, base, ["curriculum=depth"])
     assert arm(curved, "no-curriculum").overrides == ("curriculum=uniform",)
+    flat = [each.name for each in arms_of(base, levels=1)]
+    assert "depth" not in flat and "no-curriculum" not in flat
+
+
+def test_without_reflections_the_policy_has_the_updates_of_both_players(registry, base):
+    made = config.override(registry, base, arm(base, "no-reflection").overrides)
+    assert made.sft.policy_updates == base.sft.policy_updates + base.sft.reflector_updates
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("error", [OSError("no space left"), ReflectError("bad options")])
+def test_whatever_stops_an_arm_ends_the_study(registry, base, tmp_path, monkeypatch, jobs, error):
+    def fail(self, job):
+        raise error
+
+    monkeypatch.setattr(Study, "_do", fail)
+    study = Study(tmp_path, registry, base, arms_of(base), (0,), jobs)
+    with pytest.raises(ReflectError, match="an arm of the ablation failed") as stopped:
+        study.run(QuietProgress())
+    assert str(error) in str(stopped.value)
+
+
+def test_arms_that_played_other_tasks_are_not_compared(base, tmp_path):
+    chosen = choose(arms_of(base), ["warmup"])
+    runs = {(each.name, 0): tmp_path / each.name for each in chosen}
+    for each, count in zip(chosen, (4, 8), strict=True):
+        evaluation(runs[each.name, 0], each.row, [1] * count)
+    with pytest.raises(CheckpointError, match="played other tasks"):
+        gather(chosen, runs)
+
+
+def test_a_stage_whose_adoption_was_killed_is_taken_over_once(model_folder, tmp_path, monkeypatch):
+    made = settings(model_folder("lfm2"))
+    execute(tmp_path / "a", made, ["teach", "sft"], lamps_registry(), QuietProgress())
+    donor, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", lambda self, stage: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            adopt(folder, donor, "teach")
+    for stage in SHARED:
+        adopt(folder, donor, stage)
+    assert costs(folder.path) == costs(donor.path)
+
+
+def test_the_runs_of_a_study_share_a_folder_for_answers(tmp_path):
+    run = RunFolder(tmp_path / "study" / "seed-0" / "arm")
+    assert run.shared == run.path
+    (tmp_path / "study" / "study.toml").touch()
+    assert run.shared == (tmp_path / "study").resolve()
 
 
 def test_arms_bring_along_what_they_are_measured_by(base):
@@ -157,7 +206,7 @@ def test_costs_add_up_what_was_logged(tmp_path):
         {"stage": "sft reflector", "seconds": 10.0},
         {"stage": "sft policy", "seconds": 4.0},
         {"stage": "train", "iteration": 1, "collect_seconds": 3.0, "update_seconds": 1.0},
-        {"stage": "train", "seconds": 5.0},
+        {"stage": "train", "iteration": 1, "valid_seconds": 1.0},
         {"stage": "eval", "seconds": 100.0},
     ]
     metrics = [
@@ -238,6 +287,8 @@ def test_another_study_in_the_same_folder_is_refused(tmp_path, capsys):
     assert "holds an ablation with other settings" in capsys.readouterr().err
     assert main(["ablate", "--env", "filesys", "--seeds", "x", "--out", str(tmp_path / "n")]) == 2
     assert "is not a list of seeds" in capsys.readouterr().err
+    assert main(["ablate", "--env", "filesys", "--seed", "1"]) == 2
+    assert "--seeds" in capsys.readouterr().err
 
 
 def test_stage_keys_are_the_same_in_every_process(base):

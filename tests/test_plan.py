@@ -7,6 +7,7 @@ from toy import lamps_registry, settings
 
 from reflect_core import config, plugins
 from reflect_core.cli.app import main
+from reflect_core.errors import ReflectError
 from reflect_core.lm.meter import Meter, Reading
 from reflect_core.lm.pool import ModelPool
 from reflect_core.lm.size import parameters
@@ -58,6 +59,28 @@ def test_estimates_are_near_what_the_run_then_counts(model_folder, tmp_path):
         number, unit = re.search(r"([\d.]+) ?([kM]?) tokens", told[f"sft {player}"]).groups()
         estimate = float(number) * {"": 1, "k": 1e3, "M": 1e6}[unit]
         assert 0.7 * learnt < estimate < 1.4 * learnt
+
+
+@pytest.mark.parametrize("history", [0, -1])
+def test_the_past_counts_in_a_prompt_where_it_is_shown(model_folder, tmp_path, history):
+    made = settings(model_folder("lfm2"), rollout={"history": history})
+    registry = lamps_registry(horizon=6)
+    sized = plan(tmp_path, made, registry)[-1]
+    tokens = int(re.search(r"policy (\d+) tokens", sized).group(1))
+    assert (tokens > 90) == (history == -1), sized
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [({"trainer": "grpo"}, "groups of 8"), ({"curriculum": "staged"}, "stage")],
+)
+def test_mistakes_about_rl_are_found_before_the_warm_up(model_folder, tmp_path, wrong, told):
+    made = settings(model_folder("lfm2"), **wrong)
+    with pytest.raises(ReflectError, match=told):
+        plan(tmp_path / "p", made)
+    with pytest.raises(ReflectError, match=told):
+        execute(tmp_path / "r", made, ["teach"], lamps_registry(), QuietProgress())
+    assert not (tmp_path / "r" / "data").exists()
 
 
 def test_the_parts_that_are_left_out_are_not_planned(model_folder, tmp_path):

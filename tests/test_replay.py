@@ -56,8 +56,10 @@ def episode(index: int, *, success: bool = True, turns: int = 2, **more: Any) ->
     )
 
 
-def buffer(episodes: int = 3, capacity: int = 9, max_age: int = 2, seed: int = 0) -> ReplayBuffer:
-    return ReplayBuffer(ReplaySettings(episodes, capacity, max_age), seed=seed)
+def buffer(
+    episodes: int = 3, capacity: int = 9, max_age: int = 2, seed: int = 0, coef: float = 1.0
+) -> ReplayBuffer:
+    return ReplayBuffer(ReplaySettings(episodes, capacity, max_age, coef), seed=seed)
 
 
 def drawn(kept: ReplayBuffer, iteration: int) -> list[int]:
@@ -81,8 +83,8 @@ def test_solved_episodes_come_back_marked_and_in_groups_of_their_own() -> None:
     kept.add(fresh, iteration=0)
     again, figures = kept.draw(iteration=1)
     assert again == [
-        attrs.evolve(fresh[0], replayed=True, group=-1),
-        attrs.evolve(fresh[2], replayed=True, group=-2),
+        attrs.evolve(fresh[0], replayed=True, group=-1, weight=1 / 4),
+        attrs.evolve(fresh[2], replayed=True, group=-2, weight=1 / 4),
     ]
     assert again[0].transitions[0].choice is fresh[0].transitions[0].choice
     assert figures == {"replayed_episodes": 2.0, "replayed_age": 1.0}
@@ -97,15 +99,29 @@ def test_what_was_replayed_is_not_kept_again() -> None:
     assert kept.draw(iteration=2)[1] == {"replayed_episodes": 2.0, "replayed_age": 1.5}
 
 
-def test_the_old_and_the_oldest_go() -> None:
-    kept = buffer(episodes=9, capacity=4)
-    kept.add([episode(i) for i in range(6)], iteration=0)
-    assert drawn(kept, 1) == [2, 3, 4, 5]
+def test_the_old_go() -> None:
+    kept = buffer(episodes=9)
+    kept.add([episode(i) for i in range(4)], iteration=0)
     kept.add([episode(i) for i in range(10, 13)], iteration=1)
-    assert drawn(kept, 2) == [5, 10, 11, 12]
+    assert drawn(kept, 2) == [0, 1, 2, 3, 10, 11, 12]
     assert drawn(kept, 3) == [10, 11, 12]
     assert drawn(kept, 4) == []
     assert len(kept) == 0
+
+
+def test_of_too_many_a_random_part_stays() -> None:
+    counts = np.zeros(8)
+    for seed in range(400):
+        kept = buffer(episodes=9, capacity=4, seed=seed)
+        kept.add([episode(i) for i in range(5)], iteration=0)
+        assert len(kept) == 4
+        kept.add([episode(i) for i in range(5, 8)], iteration=1)
+        counts[stay := drawn(kept, 2)] += 1
+        assert stay == sorted(stay)
+        assert len(stay) == 4
+    # of the first five each stays twice with 4/5 * 4/7, of the others once with 4/7
+    assert counts[:5] / 400 == pytest.approx([16 / 35] * 5, abs=0.1)
+    assert counts[5:] / 400 == pytest.approx([4 / 7] * 3, abs=0.1)
 
 
 def test_without_replay_nothing_is_kept_drawn_logged_or_saved() -> None:
@@ -141,8 +157,41 @@ def test_at_most_so_many_none_twice_none_too_old(
             for i, won in enumerate(wins)
         ]
         kept.add(fresh, iteration=iteration)
-        solved = [*solved, *((iteration, i) for i, won in enumerate(wins) if won)][-capacity:]
-        assert len(kept) == len(solved)
+        solved = [*solved, *((iteration, i) for i, won in enumerate(wins) if won)]
+        assert len(kept) == min(capacity, len(solved))
+        stays = buffer(99, capacity, max_age, seed)  # the same, asked for all it has
+        stays.load_state_dict(kept.state_dict())
+        found = stays.draw(iteration=iteration)[0]
+        solved = [(round(one.transitions[0].reward), one.episode) for one in found]
+
+
+@given(iterations, st.integers(1, 4), st.integers(1, 9), st.integers(0, 3))
+def test_the_weights_add_up_to_the_success_rate(
+    outcomes: list[list[bool]], episodes: int, max_age: int, seed: int
+) -> None:
+    # failures count, though none is kept; and where few are drawn they stand for the others
+    kept = buffer(episodes, 99, max_age, seed, coef=0.5)
+    for iteration, wins in enumerate(outcomes):
+        kept.add([episode(i, success=won) for i, won in enumerate(wins)], iteration=iteration)
+    weights = [one.weight for one in kept.draw(iteration=len(outcomes))[0]]
+    recent = [won for wins in outcomes[-max_age:] for won in wins]
+    assert sum(weights) == pytest.approx(0.5 * sum(recent) / max(1, len(recent)))
+    assert len(set(weights)) <= 1
+
+
+def test_what_is_left_out_is_stood_for_without_bias() -> None:
+    # ten of a first iteration, thirty of a second that push them out; how much weighs the first?
+    shares = []
+    for seed in range(2000):
+        kept = buffer(episodes=5, capacity=8, max_age=5, seed=seed)
+        kept.add([episode(i, success=i % 2 == 0) for i in range(20)], iteration=0)
+        kept.add([episode(i + 50) for i in range(30)], iteration=1)
+        weights = [(one.weight, one.episode < 50) for one in kept.draw(iteration=2)[0]]
+        assert len(weights) == 5
+        shares.append([sum(w for w, first in weights if first), sum(w for w, _ in weights)])
+    first, whole = np.mean(shares, axis=0)
+    assert first == pytest.approx(10 / 50, abs=0.02)
+    assert whole == pytest.approx(40 / 50, abs=0.02)
 
 
 def test_every_kept_episode_is_as_likely_as_another() -> None:

@@ -183,3 +183,25 @@ def test_what_is_not_an_evaluation_is_told(tmp_path: Path, text: str) -> None:
 def test_nothing_to_report(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="reflect eval"):
         report.build(tmp_path)
+
+
+def test_several_runs_are_less_certain_than_their_episodes_say() -> None:
+    def row(seeds: int) -> dict[str, Any]:
+        # of two runs one solves all, the other none
+        episodes = [
+            {"task_id": f"t{i}", "level": 1, "success": i % 2 == 0, "return": 0.0, "turns": 1,
+             "seed": i % seeds}
+            for i in range(100)
+        ]  # fmt: skip
+        return {"name": "a", "title": "a", "decoding": "-", "episodes": episodes}
+
+    def width(seeds: int) -> float:
+        found = (
+            report.compare({"environment": {}, "split": "test", "rows": [row(seeds)]})
+            .rows[0]
+            .success
+        )
+        return found.high - found.low
+
+    assert width(1) < 0.25
+    assert width(2) == 1.0

@@ -31,7 +31,7 @@ PLAYED = {
 KEYS = {
     "teach": {"stage", "episodes", "positive_examples", "negative_examples", "unsolved",
               "without_negative", "unanswered", "alarms"},
-    "sft": {"stage", "player", "update", "loss", "tokens_learnt"},
+    "sft": {"stage", "player", "update", "loss", "tokens_learnt", "alarms"},
     "valid": PLAYED,
     "train": PLAYED | PPO | {"failed_episodes", "truncated_prompts", "tokens_read",
                              "tokens_learnt"},

@@ -125,6 +125,12 @@ def test_a_question_without_an_answer_leaves_its_episode_out_and_is_counted():
     assert mute.isdisjoint(example.state.task.task_id for example in made.examples)
 
 
+def test_an_action_that_is_not_legal_is_no_answer():
+    with pytest.raises(ReflectError, match="solved none") as stopped:
+        lesson(lambda question: Advice("fly", "fly"), spoiler=False)
+    assert "6 questions without an answer" in str(stopped.value)
+
+
 class Inexpert:
     """Lamps without an expert."""
 

@@ -34,23 +34,31 @@ class Arm:
     longer_than: str | None = None
 
 
-def arms_of(base: Settings, baselines: Mapping[str, str] | None = None) -> tuple[Arm, ...]:
+def arms_of(
+    base: Settings, *, baselines: Mapping[str, str] | None = None, levels: int = 2
+) -> tuple[Arm, ...]:
     """All arms for a configuration, in the order of the table.
 
-    Where the configuration has no curriculum, the arm about it adds one, else it takes it away.
+    Where the configuration has a curriculum, an arm takes it away; else, one adds the curriculum
+    ``depth``, if the tasks have several levels. The policy without reflections is given the
+    warm-up updates of both players.
 
     Args:
         base: The configuration of the whole method.
         baselines: Policies without a model that the environment thinks worth a row, and their
             titles.
+        levels: How many levels the train tasks have.
     """
-    uniform = base.curriculum.name == "uniform"
-    curriculum = (
-        Arm("depth", "with the curriculum depth", ("curriculum=depth",), "trained")
-        if uniform
-        else Arm("no-curriculum", "without curriculum", ("curriculum=uniform",), "trained")
-    )
+    curriculum: tuple[Arm, ...] = ()
+    if base.curriculum.name != "uniform":
+        curriculum = (
+            Arm("no-curriculum", "without curriculum", ("curriculum=uniform",), "trained"),
+        )
+    elif levels > 1:
+        curriculum = (Arm("depth", "with the curriculum depth", ("curriculum=depth",), "trained"),)
     silent = ("reflector=none",)
+    both = base.sft.reflector_updates + base.sft.policy_updates
+    alone = (*silent, f"sft.policy_updates={both}")
     untaught = ("teach.episodes=0",)
     return (
         Arm("random", "random legal action", ("policy=random", *silent, *untaught), "random"),
@@ -68,7 +76,7 @@ def arms_of(base: Settings, baselines: Mapping[str, str] | None = None) -> tuple
             longer_than=REFERENCE,
         ),
         Arm("rl-only", "RL only, no reflection", (*silent, *untaught), "trained"),
-        Arm("no-reflection", "warm-up and RL, no reflection", silent, "trained"),
+        Arm("no-reflection", "warm-up and RL, no reflection", alone, "trained"),
         Arm(
             "unnamed",
             "reflections that name no action",
@@ -76,7 +84,7 @@ def arms_of(base: Settings, baselines: Mapping[str, str] | None = None) -> tuple
             "trained",
         ),
         Arm("no-negatives", "without negative examples", ("teach.negatives=0",), "trained"),
-        curriculum,
+        *curriculum,
         Arm(REFERENCE, "Reflect-RL", (), "trained"),
     )
 

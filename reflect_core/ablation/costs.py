@@ -34,12 +34,17 @@ class Costs:
 
 
 def seconds(folder: Path, stages: Collection[str]) -> float:
-    """Wall time that these stages of a run took; ``sft`` is both players' warm-up."""
-    rows = read_rows(folder / "timings.jsonl")
+    """Wall time that these stages of a run took; ``sft`` is both players' warm-up.
+
+    Added up from the parts of a stage, so that a run that was stopped and resumed took what
+    its parts took.
+    """
     return sum(
-        float(row["seconds"])
-        for row in rows
-        if "seconds" in row and str(row.get("stage")).partition(" ")[0] in stages
+        float(value)
+        for row in read_rows(folder / "timings.jsonl")
+        if str(row.get("stage")).partition(" ")[0] in stages
+        for name, value in row.items()
+        if name.endswith("seconds")
     )
 
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from reflect_core.files import read_rows
+from reflect_core.records import Task
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
 
-__all__ = ["SHARED", "adopt", "stage_keys"]
+__all__ = ["SHARED", "adopt", "stage_keys", "tasks_digest"]
 
 SHARED = {"teach": "data", "sft reflector": "reflector", "sft policy": "warmup"}
 """The stages that runs can share, and the folder that each leaves behind."""
 
 
 def stage_keys(settings: Settings) -> dict[str, str]:
-    """A hash for each shared stage; equal hashes promise equal outcomes.
+    """A hash for each shared stage; equal hashes promise equal outcomes within a study.
 
-    Everything counts that could reach the stage, the seed too. What a stage cannot see (the
-    trainer, for teaching) does not.
+    Every setting counts that could reach the stage, the seed too. What a stage cannot see (the
+    trainer, for teaching) does not. Versions and the environment's content are the same for
+    all arms of a study, which its folder makes sure of.
     """
     plain: Mapping[str, Any] = attrs.asdict(settings)
     rollout = plain["rollout"]
@@ -41,12 +43,18 @@ def stage_keys(settings: Settings) -> dict[str, str]:
     return {stage: _digest([stage, what]) for stage, what in parts}
 
 
+def tasks_digest(tasks: Iterable[Task]) -> str:
+    """A hash of an environment's tasks: whether two processes see the same ones."""
+    return _digest([attrs.astuple(task, recurse=False) for task in tasks])
+
+
 def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
     """Take over a finished stage of another run: its files, and what it logged.
 
     The times count as if the stage had been run here: they are what the arm costs.
     """
     source = donor.path / SHARED[stage]
+    folder.rewind()  # of an attempt that was killed
     folder.write_folder(
         folder.path / SHARED[stage],
         lambda target: shutil.copytree(source, target, dirs_exist_ok=True),

@@ -103,7 +103,7 @@ class Study:
                                 return
                             changed.wait()
                         waiting.remove(job)
-                    error = self._do(job)
+                    error = self._attempt(job)
                     with changed:
                         if error:
                             failed.append(error)
@@ -148,13 +148,19 @@ class Study:
     def _next(self, waiting: Sequence[_Job], done: set[Path]) -> _Job | None:
         return next((job for job in waiting if done.issuperset(job.waits_for)), None)
 
-    def _do(self, job: _Job) -> str:
-        """Run one arm to its end; what went wrong, or nothing."""
+    def _attempt(self, job: _Job) -> str:
+        """As :meth:`_do`; nothing is raised, or the others would wait for ever."""
         try:
-            if not (job.folder / folders.CONFIG).exists():
-                self._prepare(job)
+            return self._do(job)
         except ReflectError as error:
             return f"{job.folder}: {error}"
+        except Exception as error:  # noqa: BLE001 - told with the study's failure
+            return f"{job.folder}: {type(error).__name__}: {error}"
+
+    def _do(self, job: _Job) -> str:
+        """Run one arm to its end; what went wrong, or nothing."""
+        if not (job.folder / folders.CONFIG).exists():
+            self._prepare(job)
         if RunFolder(job.folder).finished("eval"):
             return ""
         log = job.folder.parent / f"{job.arm.name}.log"
@@ -169,7 +175,7 @@ class Study:
             )
         if not code:
             return ""
-        told = log.read_text(encoding="utf-8").strip().splitlines()
+        told = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return f"{job.folder} (exit code {code}, see {log}): {told[-1] if told else ''}"
 
     def _prepare(self, job: _Job) -> None:

@@ -16,6 +16,9 @@ from reflect_core.errors import CheckpointError
 from reflect_core.report import Report, compare
 from reflect_core.report_svg import success_svg
 
+SAME = 0.9
+"""Share of tasks that all arms must have in common; failed episodes are dropped."""
+
 __all__ = ["Table", "gather", "write"]
 
 
@@ -67,9 +70,11 @@ class Table:
     def footnote(self) -> str:
         """What the columns mean."""
         return (
-            f"{self.report.footnote} Differences are bootstrapped over seeds, then over tasks "
-            "within a seed. Updates, tokens (read in rollouts and learnt from) and minutes are of "
-            "one seed's learning, evaluation left out; a stage that arms share counts for each."
+            "In brackets: 95% intervals, bootstrapped over seeds and then over the episodes of "
+            "a seed (with one seed, Wilson's for success); differences are paired by seed and "
+            "task, in percentage points. Three seeds are few: such intervals are somewhat too "
+            "narrow. Updates, tokens (read in rollouts and learnt from) and minutes are of one "
+            "seed's learning, evaluation left out; a stage that arms share counts for each."
         )
 
     def plain(self) -> dict[str, Any]:
@@ -104,6 +109,7 @@ def gather(arms: Sequence[Arm], runs: Mapping[tuple[str, int], Path]) -> Table:
                 new = {**row, "name": arm.name, "title": arm.title, "episodes": []}
                 merged = rows.setdefault((arm.name, row["decoding"]), new)
                 merged["episodes"] += [{**each, "seed": seed} for each in row["episodes"]]
+    _same_episodes(rows)
     report = compare({**first, "rows": list(rows.values()), "reference": REFERENCE})
     spent = {arm.name: [costs(runs[arm.name, seed]) for seed in seeds] for arm in arms}
     return Table(
@@ -130,6 +136,27 @@ def _evaluation(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{found[-1]} is not an evaluation")
     return content
+
+
+def _same_episodes(rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+    """See that all arms played the same episodes; those that failed may be missing.
+
+    Raises:
+        CheckpointError: An arm played tasks that another one never saw.
+    """
+    seen = {
+        name: {(each["seed"], each["task_id"]) for each in row["episodes"]}
+        for (name, _), row in rows.items()
+    }
+    most = max(map(len, seen.values()), default=0)
+    for name, tasks in seen.items():
+        common = min((len(tasks & others) for others in seen.values()), default=0)
+        if common < SAME * most:
+            raise CheckpointError(
+                f"the arm {name!r} played other tasks than the others",
+                why=f"{common} of {most} tasks are common to all",
+                then="the environment changed during the study: begin it anew",
+            )
 
 
 def _by_seed(episodes: Sequence[Mapping[str, Any]], seeds: Sequence[int]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,15 @@ import click
 
 from reflect_core import folders
 from reflect_core.cli.run import _WithKeys, configuring
+from reflect_core.context import EnvironmentContext
 from reflect_core.errors import ConfigError, ReflectError
+from reflect_core.runfolder import STUDY
 
 if TYPE_CHECKING:
+    from reflect_core.hookspecs import EnvironmentSpec
     from reflect_core.plugins import Registry
+    from reflect_core.records import Task
     from reflect_core.settings import Settings
-
-STUDY = "study.toml"
 
 
 @click.command(cls=_WithKeys)
@@ -42,19 +45,31 @@ def ablate(
     from reflect_core import config, files, plugins
     from reflect_core.ablation import table
     from reflect_core.ablation.arms import arms_of, choose
+    from reflect_core.ablation.identity import tasks_digest
     from reflect_core.ablation.study import Study, default_jobs
     from reflect_core.progress import make_progress
 
+    if flags.get("seed") is not None:
+        raise ConfigError("an ablation has several seeds", then="--seeds 0,1,2 in place of --seed")
     registry = plugins.load()
     base = config.resolve(registry, file=file, overrides=overrides, flags=flags)
-    chosen = choose(arms_of(base, _baselines(base, registry)), _words(arms))
+    environment: Any = registry.find("environment", base.env.name).spec
+    tasks = _tasks(environment, base)
+    known = arms_of(
+        base,
+        baselines=_baselines(environment, registry),
+        levels=len({task.level for task in tasks if task.split == "train"}),
+    )
+    chosen = choose(known, _words(arms))
     if dry_run:
         for arm in chosen:
             click.echo(f"{arm.name:<14} {arm.title:<40} {' '.join(arm.overrides)}")
         return
     folder = out if out is not None else folders.RUNS / f"ablate-{base.env.name}"
     folders.make(folder)
-    _same_study(folder, config.dump(base))
+    about = {**config.versions(registry, base), "tasks": tasks_digest(tasks)}
+    about.pop("platform")  # a new kernel does not make another study
+    _same_study(folder, config.dump(base, about))
     study = Study(folder, registry, base, chosen, _numbers(seeds), jobs or default_jobs(base))
     with files.lock(folder):
         study.run(make_progress())
@@ -64,9 +79,15 @@ def ablate(
     click.echo(f"Everything is in {folder}")
 
 
-def _baselines(base: Settings, registry: Registry) -> dict[str, str]:
+def _tasks(environment: EnvironmentSpec, base: Settings) -> list[Task]:
+    """All tasks that the arms will meet."""
+    made = environment.factory(base.env.options, EnvironmentContext(base.seed))
+    with contextlib.closing(made):
+        return [task for split in ("train", "valid", "test") for task in made.tasks(split)]
+
+
+def _baselines(environment: EnvironmentSpec, registry: Registry) -> dict[str, str]:
     """The policies that the environment wants a row of, with their titles."""
-    environment: Any = registry.find("environment", base.env.name).spec
     specs = [registry.find("policy", name).spec for name in environment.baselines]
     return {spec.name: spec.summary or spec.name for spec in specs}
 
@@ -87,7 +108,7 @@ def _same_study(folder: Path, text: str) -> None:
     elif path.read_text(encoding="utf-8") != text:
         raise ReflectError(
             f"{folder} holds an ablation with other settings",
-            why=f"its {STUDY} is not what this command asks for",
+            why=f"its {STUDY} has other settings, versions or tasks than this command",
             then="give the settings that it began with, or choose another --out",
         )
 

@@ -6,11 +6,20 @@ learnt turns as a :class:`Batch`, an advantage for each, a loss over a :class:`F
 minibatches and micro-batches, several processes, clipping of the gradient, the importance
 ratio, the reference policy, checks for what is not finite, and what a checkpoint keeps.
 
-Episodes that are learnt from once more (``Trajectory.replayed``) have the ratio
-``pi_now / pi_that_played`` of each turn, from the log-probability stored with it. It corrects
-the choice at that turn; which states were reached and what followed remain the doing of the
-policy that played, as in all methods whose ratio is per turn (Degris et al. 2012, off-policy
-actor-critic). In episodes of one turn that is the whole correction.
+Episodes that are learnt from once more (``Trajectory.replayed``) are the solved ones alone, and
+what is selected by its outcome says nothing of how it compares with the rest. They have no part
+in advantages, values, entropy, KL or any of the loss that a trainer writes down. The learner adds
+a term of its own, with a gradient that estimates that of the probability of success (derived in
+:mod:`reflect_core.replay`): for each of their turns ``weight * ratio * log pi``, which is
+REINFORCE with the reward 1 for success and no baseline. It is imitation of oneself as in Oh et
+al. 2018, but with the importance ratio and without a critic.
+
+The ratio has two factors. What the policy has moved between playing the episode and this update
+is the ratio of the whole episode, the product over all its turns: it corrects which states were
+reached and what followed as much as the choice itself (Precup et al. 2000). What the policy moves
+within the update is the ratio of each turn, as it is for fresh ones. In the first step of an
+update the estimate is unbiased, but for two things: the first factor is at most
+``MAX_REPLAY_RATIO``, and the policy has learnt from the same episodes before.
 """
 
 from __future__ import annotations
@@ -36,11 +45,11 @@ from reflect_core.thinning import thin
 __all__ = ["MAX_REPLAY_RATIO", "Batch", "Forward", "Learner", "clipped_surrogate"]
 
 MAX_REPLAY_RATIO = 2.0
-"""Largest weight that the importance ratio gives a replayed turn.
+"""Largest importance ratio of a replayed episode.
 
-Truncated importance sampling (Ionides 2008): above it the turn is learnt from with this weight
-and not with none. A rare action that has since become usual would else weigh as the inverse of
-its old probability, and one such turn would take the whole of a clipped gradient.
+Truncated importance sampling (Ionides 2008): above it the episode is learnt from with this ratio
+and not with none. One that was rare and has since become usual would else weigh as the inverse of
+its old probability, and take the whole of a clipped gradient.
 """
 
 
@@ -79,25 +88,21 @@ Options = TypeVar("Options", bound=LearnerOptions)
 class Batch:
     """One iteration's episodes, and the N of their turns that are learnt from.
 
+    All but ``replayed`` is of the fresh episodes.
+
     Args:
         episodes: Those with at least one turn.
         rewards: Of each episode, L: the task's and the stage's shaping.
-        values: Of each episode, L: the critic's, as stored; of replayed episodes what the
-            critic says now, where the trainer has one.
+        values: Of each episode, L: the critic's, as stored.
         turns: The turns learnt from, episode after episode; N.
-        fresh: Whether the policy that is trained played the turn, shape (N,).
+        replayed: Solved episodes of earlier iterations, with at least one turn.
     """
 
     episodes: Sequence[Trajectory]
     rewards: Sequence[Sequence[float]]
     values: Sequence[Sequence[float]]
     turns: Sequence[Transition]
-    fresh: npt.NDArray[np.bool_]
-
-    @property
-    def fresh_episodes(self) -> npt.NDArray[np.bool_]:
-        """Whether the policy that is trained played each episode."""
-        return np.array([not episode.replayed for episode in self.episodes], np.bool_)
+    replayed: Sequence[Trajectory]
 
     def rows(self, per_episode: Iterable[npt.ArrayLike]) -> Floats:
         """Join numbers of each episode, (L,) or one for all its turns, to those learnt from: (N,).
@@ -112,10 +117,7 @@ class Batch:
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def bootstrap(self) -> Iterator[float]:
-        """What each episode expects after its last turn: a value where it was truncated, or 0.
-
-        Of a replayed episode it is the value as stored, since the prompt behind it is not.
-        """
+        """What each episode expects after its last turn: a value where it was truncated, or 0."""
         for episode in self.episodes:
             yield episode.final_value if episode.truncated else 0.0
 
@@ -128,12 +130,10 @@ class Forward:
         rows: Which of the batch's N turns these are, shape (B,): ``target[now.rows]``.
         logits: Of the legal actions at the sampler's temperature, (B, K), -inf where padded.
         logprobs: Their log-softmax in nats, (B, K).
-        log_ratio: Log-probability of the action taken, less that when it was played; (B,).
-        ratio: ``exp(log_ratio)``; of a replayed turn it is at most ``MAX_REPLAY_RATIO``, and
-            its gradient is then that bound times the gradient of the log-probability. (B,).
+        log_ratio: Log-probability of the action taken, less that before the update; (B,).
+        ratio: ``exp(log_ratio)``, (B,).
         values: The critic's, (B,).
         weight: Of each turn in a mean, which thinning asks for; (B,).
-        fresh: Whether the policy that is trained played it; (B,).
         reference: Log-probabilities under the warm-up policy, one (K,) per turn; None where
             none is kept.
     """
@@ -145,7 +145,6 @@ class Forward:
     ratio: torch.Tensor
     values: torch.Tensor
     weight: torch.Tensor
-    fresh: torch.Tensor
     reference: Sequence[torch.Tensor] | None
 
     def mean(self, terms: torch.Tensor) -> torch.Tensor:
@@ -165,6 +164,10 @@ class Forward:
             own = self.logprobs[place, : len(reference)]
             kl = kl + self.weight[place] * (own.exp() * (own - reference)).sum()
         return kl / len(self.reference)
+
+    def approx_kl(self) -> torch.Tensor:
+        """Mean of ``(r - 1) - log r``, in nats: KL(policy before the update || policy)."""
+        return self.mean((self.ratio - 1) - self.log_ratio)
 
     def clip_fraction(self, clip_coef: float) -> torch.Tensor:
         """Weighted share of turns whose ratio is farther from 1 than ``clip_coef``."""
@@ -187,14 +190,22 @@ def clipped_surrogate(
 
 
 @attrs.frozen(eq=False)
-class _Known:
-    """What does not change while a batch is learnt from; first axis N."""
+class _Part:
+    """Turns that share a loss, and what does not change while they are learnt from.
+
+    First axis N, but for ``chosen``: the rows that are learnt from at all.
+    """
 
     turns: Sequence[Transition]
     old: torch.Tensor
-    fresh: torch.Tensor
     weight: torch.Tensor
     reference: Sequence[torch.Tensor] | None
+    chosen: npt.NDArray[np.int64]
+    loss: Loss
+
+
+_Share = tuple[_Part, Sequence[int], float]
+"""A part, those of its rows that a step learns from, and a factor of their mean loss."""
 
 
 class Learner(Generic[Options]):
@@ -229,36 +240,18 @@ class Learner(Generic[Options]):
         """Episodes of each task that the trainer wants; see :class:`reflect_core.Trainer`."""
         return 1
 
-    def batch(self, trajectories: Sequence[Trajectory], *, critic: bool = False) -> Batch:
-        """Sort out an iteration's episodes.
-
-        Args:
-            trajectories: Fresh and replayed ones.
-            critic: Whether the trainer uses values, so that those of replayed episodes are
-                worth a forward pass.
-        """
-        episodes = [trajectory for trajectory in trajectories if trajectory.turns]
-        learnt = [episode.transitions[: episode.learn_turns] for episode in episodes]
+    def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
+        """Sort out an iteration's episodes, fresh and replayed ones."""
+        fresh, replayed = (
+            [one for one in trajectories if one.turns and one.replayed == kind]
+            for kind in (False, True)
+        )
         return Batch(
-            episodes=episodes,
-            rewards=[
-                [turn.reward + turn.shaping for turn in episode.transitions] for episode in episodes
-            ],
-            values=[
-                self._present_values(episode.transitions)
-                if critic and episode.replayed
-                else [turn.choice.value for turn in episode.transitions]
-                for episode in episodes
-            ],
-            turns=[turn for turns in learnt for turn in turns],
-            fresh=np.array(
-                [
-                    not episode.replayed
-                    for episode, turns in zip(episodes, learnt, strict=True)
-                    for _ in turns
-                ],
-                np.bool_,
-            ),
+            episodes=fresh,
+            rewards=[[turn.reward + turn.shaping for turn in one.transitions] for one in fresh],
+            values=[[turn.choice.value for turn in one.transitions] for one in fresh],
+            turns=[turn for one in fresh for turn in one.transitions[: one.learn_turns]],
+            replayed=replayed,
         )
 
     def tensor(self, numbers: npt.ArrayLike) -> torch.Tensor:
@@ -275,103 +268,178 @@ class Learner(Generic[Options]):
         iteration: int,
         epochs: int = 1,
         target_kl: float | None = None,
+        clip_coef: float = math.inf,
     ) -> dict[str, float]:
-        """Minimise a loss over a batch in shuffled minibatches.
+        """Minimise a loss over a batch in shuffled minibatches, and the replayed term with it.
+
+        The steps and their fresh turns are those that there would be without replay; each step
+        takes its share of the replayed turns in addition.
 
         In a run of several processes each is given all episodes and takes its share of every
         minibatch, so that the update is the one a single process would make.
 
         Args:
-            batch: At least one turn.
-            loss: Of some of its turns.
+            batch: At least one fresh turn.
+            loss: Of some of its fresh turns.
             iteration: Names the random draws.
             epochs: Passes over the turns.
             target_kl: Stop after a pass in which the mean approximate KL of the fresh turns was
                 above this, in nats.
+            clip_coef: Clipping range of the replayed turns' ratio to the policy before the update.
 
         Returns:
-            The loss's terms, ``approx_kl`` (nats, fresh turns) and ``grad_norm`` averaged over
-            the steps, ``first_ratio_error`` (distance from 1 of the fresh turns' ratios, at
-            its largest, before the first step), ``optimizer_steps``; and where there are
-            replayed turns their mean ratio, ``replay_ratio``.
+            The loss's terms, ``approx_kl`` (nats) and ``grad_norm`` averaged over the steps,
+            ``first_ratio_error`` (distance from 1 of a turn's ratio, at its largest, before the
+            first step), ``optimizer_steps``; and where there are replayed turns
+            ``replay_loss`` and ``replay_ratio``, the mean bounded ratio of their episodes.
 
         Raises:
             NonFiniteLoss: The loss or the gradient is NaN or infinite; no step is taken.
         """
-        device = self.accelerator.device
-        chosen, weights = thin(
-            np.exp([turn.choice.logprob for turn in batch.turns]),
-            self.config.keep_certain,
-            stream(self.seed, self.name, iteration, "thin"),
-        )
-        weight = torch.ones(len(batch.turns), device=device)
-        weight[torch.from_numpy(chosen)] = self.tensor(weights)
-        known = _Known(
+
+        def with_kl(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            total, terms = loss(now)
+            return total, {"approx_kl": now.approx_kl(), **terms}
+
+        chosen, weight = self._thin(batch.turns, iteration, "thin")
+        fresh = _Part(
             turns=batch.turns,
             old=self.tensor([turn.choice.logprob for turn in batch.turns]),
-            fresh=torch.from_numpy(batch.fresh).to(device),
             weight=weight,
             reference=self._reference_logprobs(batch.turns),
+            chosen=chosen,
+            loss=with_kl,
         )
+        again, figures = self._replayed(batch, iteration, clip_coef)
         size = self.config.minibatch_size or len(chosen)
         steps: list[dict[str, float]] = []
         with self.policy.training():
             for epoch in range(epochs):
                 before = len(steps)
                 order = stream(self.seed, self.name, iteration, epoch).permutation(chosen)
-                for start in range(0, len(order), size):
-                    rows = [int(i) for i in order[start : start + size]]
-                    steps.append(self._step(known, loss, rows))
+                plan: list[list[_Share]] = [
+                    [(fresh, order[start : start + size].tolist(), 1.0)]
+                    for start in range(0, len(order), size)
+                ]
+                if again is not None:
+                    draws = stream(self.seed, self.name, iteration, epoch, "replayed")
+                    pieces = np.array_split(draws.permutation(again.chosen), len(plan))
+                    for shares, piece in zip(plan, pieces, strict=True):
+                        # the steps of a pass add up to so many times the mean over all rows
+                        factor = len(piece) * len(plan) / len(again.chosen)
+                        shares.append((again, piece.tolist(), factor))
+                steps += [self._step(shares) for shares in plan]
                 if target_kl is not None and _mean(steps[before:], "approx_kl") > target_kl:
                     break
         self.updates += 1
         self.policy.weights_version = self.updates
         names = dict.fromkeys(name for step in steps for name in step)
-        figures = {name: _mean(steps, name) for name in ["approx_kl", *names]}
-        figures.pop("ratio_error", None)
-        figures["first_ratio_error"] = steps[0].get("ratio_error", 0.0)
-        figures["optimizer_steps"] = float(len(steps))
-        return figures
+        del names["ratio_error"]
+        return {
+            **{name: _mean(steps, name) for name in names},
+            **figures,
+            "first_ratio_error": steps[0]["ratio_error"],
+            "optimizer_steps": float(len(steps)),
+        }
 
-    def _step(self, known: _Known, loss: Loss, rows: Sequence[int]) -> dict[str, float]:
+    def _thin(
+        self, turns: Sequence[Transition], iteration: int, *name: str
+    ) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
+        """Rows (M,) that are learnt from, and the weight of each turn (N,) in a mean over them."""
+        chosen, weights = thin(
+            np.exp([turn.choice.logprob for turn in turns]),
+            self.config.keep_certain,
+            stream(self.seed, self.name, iteration, *name),
+        )
+        weight = torch.ones(len(turns), device=self.accelerator.device)
+        weight[torch.from_numpy(chosen)] = self.tensor(weights)
+        return chosen, weight
+
+    def _replayed(
+        self, batch: Batch, iteration: int, clip_coef: float
+    ) -> tuple[_Part | None, dict[str, float]]:
+        """The replayed turns that are learnt from, None where there are none; and figures.
+
+        The term is ``-sum_i weight_i ratio_i sum_t r_it`` over episodes i and their turns t, with
+        the ratio of the whole episode as a constant and that of the turn, ``r``, clipped. It is
+        divided by the mean number of turns of the fresh episodes, as the mean over turns divides
+        what those add to the loss.
+        """
+        turns: list[Transition] = []
+        old: list[float] = []
+        weights: list[float] = []
+        ratios: list[float] = []
+        present = iter(
+            self._present_logprobs([turn for one in batch.replayed for turn in one.transitions])
+        )
+        for episode in batch.replayed:
+            now = [next(present) for _ in episode.transitions]
+            log_ratio = sum(now) - sum(turn.choice.logprob for turn in episode.transitions)
+            ratios.append(math.exp(min(log_ratio, math.log(MAX_REPLAY_RATIO))))
+            learnt = episode.transitions[: episode.learn_turns]
+            turns += learnt
+            old += now[: len(learnt)]
+            weights += [episode.weight * ratios[-1]] * len(learnt)
+        if not turns:
+            return None, {}
+        chosen, weight = self._thin(turns, iteration, "thin", "replayed")
+        episodes_per_turn = len(batch.episodes) / len(batch.turns)
+
+        def loss(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            advantage = torch.ones_like(now.ratio)
+            found = now.mean(clipped_surrogate(now.ratio, advantage, clip_coef))
+            return found, {"replay_loss": found}
+
+        part = _Part(
+            turns=turns,
+            old=self.tensor(old),
+            # a sum, written as a mean of so many
+            weight=weight * self.tensor(weights) * (episodes_per_turn * len(turns)),
+            reference=None,
+            chosen=chosen,
+            loss=loss,
+        )
+        return part, {"replay_ratio": float(np.mean(ratios))}
+
+    def _step(self, shares: Sequence[_Share]) -> dict[str, float]:
         """One optimizer step on a minibatch, accumulated over micro-batches."""
         accelerator = self.accelerator
-        fresh = int(known.fresh[list(rows)].sum())
         total: dict[str, float] = {}
+        ratio_error = 0.0
         self.optimizer.zero_grad()
-        lengths = [len(known.turns[i].choice.prompt_ids) for i in rows]
-        for chunk in by_length(lengths, self.config.micro_batch_size * accelerator.num_processes):
-            mine = chunk[accelerator.process_index :: accelerator.num_processes]
-            # every process must take part in every backward pass, if only with weight 0
-            own = [rows[i] for i in mine] or [rows[chunk[0]]]
-            now = self._forward(known, own)
-            objective, terms = loss(now)
-            # and every parameter, the critic's too where the loss has no use for it
-            objective = objective + 0.0 * now.values.sum()
-            objective = objective * (len(mine) / len(rows) * accelerator.num_processes)
-            if not torch.isfinite(objective):
-                raise NonFiniteLoss(
-                    f"the loss of {self.name} is {float(objective.detach())} "
-                    f"in update {self.updates}",
-                    why=", ".join(f"{k} {float(v.detach()):.3g}" for k, v in terms.items()),
-                    then="resume from the last checkpoint with a lower trainer.lr",
-                )
-            accelerator.backward(objective)
-            shares = [
-                (terms, len(mine), len(rows)),
-                *_ratio_terms(now, len(mine), fresh, len(rows)),
-            ]
-            for some, part, whole in shares:
-                for name, term in some.items():
-                    total[name] = total.get(name, 0.0) + float(term.detach()) * part / whole
+        for part, rows, factor in shares:
+            lengths = [len(part.turns[i].choice.prompt_ids) for i in rows]
+            size = self.config.micro_batch_size * accelerator.num_processes
+            for chunk in by_length(lengths, size):
+                mine = chunk[accelerator.process_index :: accelerator.num_processes]
+                # every process must take part in every backward pass, if only with weight 0
+                now = self._forward(part, [rows[i] for i in mine] or [rows[chunk[0]]])
+                objective, terms = part.loss(now)
+                # and every parameter, the critic's too where the loss has no use for it
+                objective = objective + 0.0 * now.values.sum()
+                objective = objective * (len(mine) / len(rows) * accelerator.num_processes * factor)
+                if not torch.isfinite(objective):
+                    raise NonFiniteLoss(
+                        f"the loss of {self.name} is {float(objective.detach())} "
+                        f"in update {self.updates}",
+                        why=", ".join(f"{k} {float(v.detach()):.3g}" for k, v in terms.items()),
+                        then="resume from the last checkpoint with a lower trainer.lr",
+                    )
+                accelerator.backward(objective)
+                for name, term in terms.items():
+                    found = float(term.detach()) * len(mine) / len(rows) * factor
+                    total[name] = total.get(name, 0.0) + found
+                ratio_error = max(ratio_error, float((now.ratio.detach() - 1).abs().max()))
         if accelerator.num_processes > 1:
             names = sorted(total)
             summed = accelerator.reduce(
                 torch.tensor([total[n] for n in names], device=accelerator.device), "sum"
             )
             total = dict(zip(names, summed.tolist(), strict=True))
+            errors = accelerator.gather(torch.tensor([ratio_error], device=accelerator.device))
+            ratio_error = float(errors.max())
         norm = accelerator.clip_grad_norm_(self.policy.trainable(), self.config.max_grad_norm)
-        total["grad_norm"] = float(norm)
+        total |= {"grad_norm": float(norm), "ratio_error": ratio_error}
         if not math.isfinite(total["grad_norm"]):
             raise NonFiniteLoss(
                 f"the gradient norm of {self.name} is {total['grad_norm']} "
@@ -381,48 +449,53 @@ class Learner(Generic[Options]):
         self.optimizer.step()
         return total
 
-    def _forward(self, known: _Known, rows: Sequence[int]) -> Forward:
-        turns = [known.turns[i] for i in rows]
+    def _forward(self, part: _Part, rows: Sequence[int]) -> Forward:
+        turns = [part.turns[i] for i in rows]
         logits, values = self.module(self.policy.batch(turns))  # (B, K), (B,)
         logits = logits / self._temperature(turns)
         logprobs = torch.log_softmax(logits, dim=-1)
-        taken = torch.tensor([turn.choice.index for turn in turns], device=logits.device)
-        new = logprobs.gather(1, taken.unsqueeze(1)).squeeze(1)
+        new = logprobs.gather(1, self._taken(turns)).squeeze(1)
         index = torch.tensor(rows, device=logits.device)
-        fresh = known.fresh[index]
-        log_ratio = new - known.old[index]
-        # what is above the bound is taken off as a constant, so that the gradient stays
-        excess = (log_ratio.detach() - math.log(MAX_REPLAY_RATIO)).clamp(min=0)
+        log_ratio = new - part.old[index]
         return Forward(
             rows=index,
             logits=logits,
             logprobs=logprobs,
             log_ratio=log_ratio,
-            ratio=(log_ratio - excess.masked_fill(fresh, 0.0)).exp(),
+            ratio=log_ratio.exp(),
             values=values,
-            weight=known.weight[index],
-            fresh=fresh,
-            reference=None if known.reference is None else [known.reference[i] for i in rows],
+            weight=part.weight[index],
+            reference=None if part.reference is None else [part.reference[i] for i in rows],
         )
+
+    def _taken(self, turns: Sequence[Transition]) -> torch.Tensor:
+        """Column of each turn's action, (B, 1)."""
+        columns = [[turn.choice.index] for turn in turns]
+        return torch.tensor(columns, device=self.accelerator.device)
 
     def _temperature(self, turns: Sequence[Transition]) -> torch.Tensor:
         sampled = [turn.choice.temperature or 1.0 for turn in turns]
         return torch.tensor(sampled, device=self.accelerator.device).unsqueeze(1)
 
-    def _look(
-        self, turns: Sequence[Transition]
-    ) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-        """Places, logits (B, K) and values (B,) of all turns, without gradients."""
+    def _look(self, turns: Sequence[Transition]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Places, and log-probabilities (B, K) at the sampler's temperature, of all turns.
+
+        Without gradients.
+        """
         lengths = [len(turn.choice.prompt_ids) for turn in turns]
         with self.policy.player.active(), torch.no_grad():
             for rows in by_length(lengths, self.config.micro_batch_size):
-                yield rows, *self.policy.module(self.policy.batch([turns[i] for i in rows]))
+                some = [turns[i] for i in rows]
+                logits, _ = self.policy.module(self.policy.batch(some))
+                yield rows, torch.log_softmax(logits / self._temperature(some), dim=-1)
 
-    def _present_values(self, turns: Sequence[Transition]) -> list[float]:
+    def _present_logprobs(self, turns: Sequence[Transition]) -> list[float]:
+        """Of the actions taken, under the present weights."""
         found = [0.0] * len(turns)
-        for rows, _, values in self._look(turns):
-            for place, row in enumerate(rows):
-                found[row] = float(values[place])
+        for rows, logprobs in self._look(turns):
+            taken = logprobs.gather(1, self._taken([turns[i] for i in rows])).squeeze(1)
+            for row, logprob in zip(rows, taken.tolist(), strict=True):
+                found[row] = logprob
         return found
 
     def _reference_logprobs(self, turns: Sequence[Transition]) -> list[torch.Tensor] | None:
@@ -431,9 +504,7 @@ class Learner(Generic[Options]):
         current = self.policy.state_dict()
         self.policy.load_state_dict(self.reference)
         found = [torch.empty(0)] * len(turns)
-        for rows, logits, _ in self._look(turns):
-            temperature = self._temperature([turns[i] for i in rows])
-            logprobs = torch.log_softmax(logits / temperature, dim=-1)
+        for rows, logprobs in self._look(turns):
             for place, row in enumerate(rows):
                 found[row] = logprobs[place, : len(turns[row].choice.label_ids)]
         self.policy.load_state_dict(current)
@@ -455,38 +526,6 @@ class Learner(Generic[Options]):
         self.reference = state["reference"]
 
 
-@torch.no_grad()
-def _ratio_terms(
-    now: Forward, mine: int, fresh: int, whole: int
-) -> list[tuple[dict[str, torch.Tensor], int, int]]:
-    """Figures on the ratios of fresh and of replayed turns, with their shares in the minibatch.
-
-    Args:
-        now: A pass over this process's turns of a micro-batch; one stands in if it has none.
-        mine: How many those are.
-        fresh, whole: Turns in the minibatch: fresh ones, and all.
-    """
-
-    def of(kind: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
-        return terms[kind] if kind.any() else terms.new_zeros(1)
-
-    replayed = ~now.fresh
-    divergence = now.weight * ((now.ratio - 1) - now.log_ratio)
-    distance = (now.ratio - 1).abs()
-    shares = []
-    if fresh:
-        terms = {
-            "approx_kl": of(now.fresh, divergence).mean(),
-            "ratio_error": of(now.fresh, distance).max(),
-        }
-        shares.append((terms, int(now.fresh.sum()) if mine else 0, fresh))
-    if fresh < whole:
-        terms = {"replay_ratio": of(replayed, now.weight * now.ratio).mean()}
-        shares.append((terms, int(replayed.sum()) if mine else 0, whole - fresh))
-    return shares
-
-
 def _mean(steps: Sequence[Mapping[str, float]], name: str) -> float:
-    """Mean over the steps that have a figure; 0 where none has."""
-    found = [step[name] for step in steps if name in step]
-    return float(np.mean(found)) if found else 0.0
+    """Mean of a figure over the steps; those that have none count as 0."""
+    return float(np.mean([step.get(name, 0.0) for step in steps]))

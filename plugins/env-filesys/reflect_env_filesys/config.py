@@ -13,7 +13,6 @@ from reflect_core.hookspecs import option
 CORPORA = ("stdlib", "synthetic")
 KINDS = ("find", "describe")
 EXPERTS = ("oracle", "explorer")
-REFLECTIONS = ("command", "direction")
 STAGES = ("near", "part", "full")
 """Where an episode starts: in the target's folder, half way to it, in the root."""
 
@@ -36,11 +35,6 @@ class FilesysConfig:
     )
     expert: str = option(
         "explorer", "oracle: knows the path; explorer: searches, as seen.", choices=EXPERTS
-    )
-    reflections: str = option(
-        "command",
-        "A taught reflection ends with: command, the next one; direction, only where to.",
-        choices=REFLECTIONS,
     )
     horizon: int = option(15, "Turns of an episode.", minimum=2)
     entries: int = option(

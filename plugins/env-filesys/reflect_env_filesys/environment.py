@@ -10,7 +10,7 @@ from reflect_core.records import Observation, Step, Task
 from reflect_core.streams import stream
 from reflect_env_filesys.config import STAGES, FilesysConfig
 from reflect_env_filesys.corpus import load_corpus
-from reflect_env_filesys.experts import ADVICE, EXPERTS
+from reflect_env_filesys.experts import EXPERTS
 from reflect_env_filesys.names import one_line, shown_name
 from reflect_env_filesys.session import Session
 from reflect_env_filesys.tasks import DESCRIBE
@@ -58,7 +58,7 @@ class FilesysEnvironment:
         """
         self.config = config or FilesysConfig()
         self._corpus: Corpus | None = load_corpus(self.config, seed)
-        self._expert = EXPERTS[self.config.expert](ADVICE[self.config.reflections])
+        self._expert = EXPERTS[self.config.expert]()
         self._session: Session | None = None
         self._key = ""
         self._shaped = False

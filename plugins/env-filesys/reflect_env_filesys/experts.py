@@ -7,15 +7,11 @@ small model spends most of its time on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from reflect_env_filesys.session import NEW, OPEN, LastMove, Place, Session
 
 WRONG_MOVE, NO_HELP, NO_COMMAND = "Wrong move. ", "No help. ", "No command. "
-
-
-Advice = Callable[[str], str]
 
 
 class FilesysExpert(Protocol):
@@ -32,13 +28,7 @@ class Oracle:
     """Knows where the target is, as the paper's teacher does, and goes straight there.
 
     Its reflections name folders that nobody could know to be right.
-
-    Args:
-        advice: How a reflection ends, from a command: option ``reflections``.
     """
-
-    def __init__(self, advice: Advice) -> None:
-        self._advice = advice
 
     def action(self, session: Session) -> str:
         """The next command on the shortest way."""
@@ -49,7 +39,7 @@ class Oracle:
     def reflection(self, session: Session) -> str:
         """What one says who knows the way."""
         action = self.action(session)
-        return f"{_complaint(session, session.target)}{_claim(action)}: {self._advice(action)}"
+        return f"{_complaint(session, session.target)}{_claim(action)}: {action}"
 
 
 class Explorer:
@@ -58,13 +48,7 @@ class Explorer:
     It identifies the target where it has seen it; else it enters the first folder of the
     listing that is open, or else that is new, and goes up when there is none. Where the task
     does not give the name, it first reads the files, and guesses in the last turn.
-
-    Args:
-        advice: How a reflection ends, from a command: option ``reflections``.
     """
-
-    def __init__(self, advice: Advice) -> None:
-        self._advice = advice
 
     def action(self, session: Session) -> str:
         """The next command of the search."""
@@ -92,7 +76,7 @@ class Explorer:
         known = session.known()
         back = known is not None and action.startswith("cd ")
         claim = "Seen elsewhere" if back else _claim(action)
-        return f"{self._complaint(session)}{claim}: {self._advice(action)}"
+        return f"{self._complaint(session)}{claim}: {action}"
 
     def _complaint(self, session: Session) -> str:
         last = session.last
@@ -137,16 +121,4 @@ def _claim(action: str) -> str:
     return "Not read yet" if action.startswith("cat ") else "Not here"
 
 
-def _command(action: str) -> str:
-    return action
-
-
-def _direction(action: str) -> str:
-    """What to do without the command: which folder or file is left to the policy."""
-    if action == "cd ..":
-        return "go up"
-    return {"cd": "go down", "cat": "read"}.get(action.split(" ", 1)[0], "done")
-
-
-ADVICE: dict[str, Advice] = {"command": _command, "direction": _direction}
 EXPERTS: dict[str, type[Oracle] | type[Explorer]] = {"oracle": Oracle, "explorer": Explorer}

@@ -43,7 +43,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         factory=make_environment,
         config=FilesysConfig,
         summary="explore a file tree and identify the file that answers the task",
-        version=1,
+        version=2,
         stages=STAGES,
         baselines=("filesys-unseen-name", "filesys-shared-characters"),
         defaults={
@@ -53,6 +53,8 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.max_reflection_tokens": 48,
             # RL has tasks of its own, on made-up names
             "teach.share": 1.0,
+            # most mistakes end the episode at once: earlier turns had little part in them
+            "trainer.gae_lambda": 0.0,
         },
     )
 

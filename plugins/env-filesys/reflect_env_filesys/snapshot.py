@@ -11,6 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import attrs
 
@@ -116,6 +117,10 @@ class _Building:
     depth: int
     folders: list[_Building] = attrs.field(factory=list)
     files: list[File] = attrs.field(factory=list)
+
+
+OWN = ("run.toml", "study.toml")
+"""A folder with one of these holds a run, which would change the tree while it grows."""
 
 
 def read_folder(
@@ -224,6 +229,8 @@ def _reason(
         return "gone while reading"
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         return "pipes, sockets and devices"
+    if stat.S_ISDIR(mode) and any(Path(entry.path, own).exists() for own in OWN):
+        return "runs of reflect"
     return None
 
 

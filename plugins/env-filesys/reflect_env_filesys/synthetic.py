@@ -55,44 +55,48 @@ def synthetic_snapshot(seed: int) -> Snapshot:
 def invented_library(words: Sequence[str], seed: int) -> Snapshot:
     """About 2,000 empty modules whose names are new, built from a library's words.
 
-    Two words joined, with an underscore or without, sometimes a third or a number; in some
-    folders all files share a first word, as tests do. The same arguments give the same tree.
+    Two words joined, with an underscore or without, sometimes a third or a number. In some
+    folders all files share a first word, as tests do, in some the last, as helpers do: these are
+    told apart by what lies farther back than the end. The same arguments give the same tree.
 
     Args:
-        words: Drawn as often as they occur here; not empty.
+        words: As often as they occur, not empty; the words that files share first are drawn
+            as often, all others alike.
         seed: Of the draws.
     """
     rng = stream(seed, "filesys", "invented")
     taken: set[str] = set()
 
-    def word() -> str:
-        return words[int(rng.integers(len(words)))]
+    distinct = sorted(set(words))
 
-    def stem(first: str = "") -> str:
+    def word(among: Sequence[str] = distinct) -> str:
+        return among[int(rng.integers(len(among)))]
+
+    def stem(first: str = "", last: str = "") -> str:
         for attempt in itertools.count():
-            parts = [first] if first else [word()]
-            parts += [word() for _ in range(1 + int(rng.random() < 0.15))]
-            name = ("_" if first or rng.random() < 0.6 else "").join(parts)
+            parts = [first or word()] + [word() for _ in range(int(rng.random() < 0.15))]
+            parts.append(last or word())
+            name = ("_" if first or last or rng.random() < 0.6 else "").join(parts)
             # few words make few names; numbers make as many as are wanted
-            if rng.random() < 0.1 or attempt >= TRIES:
+            if (rng.random() < 0.1 and not last) or attempt >= TRIES:
                 name += str(int(rng.integers(10 ** (2 + attempt // TRIES))))
             if name not in taken:
                 break
         taken.add(name)
         return name
 
-    def modules(number: int) -> tuple[File, ...]:
-        first = word() if rng.random() < 0.4 else ""
-        names = sorted(f"{stem(first)}.py" for _ in range(number))
+    def modules(number: int, kind: float) -> tuple[File, ...]:
+        first, last = word(words) if kind < 0.25 else "", word() if kind > 0.7 else ""
+        names = sorted(f"{stem(first, last)}.py" for _ in range(number))
         return tuple(File(name, 0, b"") for name in names)
 
     def folder(name: str, depth: int) -> Folder:
-        files = modules(int(rng.integers(6, 10)))
+        files = modules(int(rng.integers(6, 10)), rng.random())
         names = sorted(stem() for _ in range(int(rng.integers(2, 4)))) if depth < DEPTH else []
         return Folder(name, tuple(folder(child, depth + 1) for child in names), files)
 
     tops = sorted(stem() for _ in range(TOP_FOLDERS))
-    return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), modules(30)))
+    return Snapshot(Folder("", tuple(folder(name, 1) for name in tops), modules(30, 0.5)))
 
 
 def words_of(names: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ import attrs
 import pytest
 from reflect_env_filesys.config import FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
-from reflect_env_filesys.experts import ADVICE, Explorer
+from reflect_env_filesys.experts import Explorer
 from reflect_env_filesys.session import Session
 from reflect_env_filesys.snapshot import File
 from reflect_env_filesys.tree import ShownFolder, ShownTree
@@ -109,7 +109,7 @@ def said(mode: str, *actions: str) -> str:
             session.act(action)
         else:
             session.fail()
-    return EXPERTS[mode](ADVICE["command"]).reflection(session)
+    return EXPERTS[mode]().reflection(session)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_the_explorer_says(actions: tuple[str, ...], reflection: str) -> No
 
 def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) -> None:
     """Folders that were not entered may hold anything: it acts and speaks the same."""
-    explorer = Explorer(ADVICE["command"])
+    explorer = Explorer()
     for number, task in enumerate(synthetic.tasks("test")[:60]):
         generator = stream(number, "hidden")
         observation = synthetic.reset(task, seed=number)
@@ -189,24 +189,3 @@ def test_describe_is_solved_by_the_oracle_and_in_part_by_the_explorer() -> None:
     solved = [play(explorer, task, number) for number, task in enumerate(tasks)]
     assert 0.1 < sum(success for success, _ in solved) / len(solved) < 1
     assert all(len(actions) <= 15 and actions[-1].startswith("id ") for _, actions in solved)
-
-
-@pytest.mark.parametrize("mode", ["oracle", "explorer"])
-def test_a_direction_names_no_action_and_tells_up_from_down(mode: str) -> None:
-    environment = FilesysEnvironment(
-        FilesysConfig(corpus="synthetic", expert=mode, reflections="direction")
-    )
-    told: dict[str, set[str]] = {}
-    for number, task in enumerate(environment.tasks("train")[:60]):
-        observation = environment.reset(task, seed=number)
-        over = False
-        while not over:
-            action, reflection = environment.expert_action(), environment.expert_reflection()
-            assert named_action(reflection, observation.legal_actions) is None
-            kind = "up" if action == "cd .." else action.split()[0]
-            told.setdefault(kind, set()).add(reflection.split(": ")[-1])
-            step = environment.step(action)
-            observation, over = step.observation, step.over
-    ends = {"cd": {"go down"}, "id": {"done"}, "up": {"go up"}}
-    assert told == {kind: ends[kind] for kind in told}
-    assert {"cd", "id"} <= set(told)

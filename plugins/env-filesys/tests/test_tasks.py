@@ -251,3 +251,27 @@ def test_invented_names_are_for_training_and_nobody_elses() -> None:
         environment.reset(task, seed=number)
         shown = {name for folder in tree_of(environment).folders for name in folder.files}
         assert not shown & real
+
+
+def test_made_up_names_are_new_and_told_apart_at_either_end() -> None:
+    from reflect_env_filesys.synthetic import invented_library, words_of
+
+    words = words_of(["test_json.py", "test_base64.py", "http_server.py", "zip.py"])
+    assert words == ["test", "json", "test", "base", "http", "server", "zip"]
+    tree = invented_library(words, 0).root
+    stems = [f.name.removesuffix(".py") for _, folder in tree.walk() for f in folder.files]
+    assert len(set(stems)) == len(stems) > 1000
+    ends = {0: 0, -1: 0}
+    for _, folder in tree.walk():
+        parts = [file.name.removesuffix(".py").split("_") for file in folder.files]
+        for end in ends:
+            ends[end] += len({part[end] for part in parts}) == 1
+    assert min(ends.values()) > 5
+
+
+def test_few_words_still_make_enough_names() -> None:
+    from reflect_env_filesys.synthetic import invented_library
+
+    tree = invented_library(["only"], 0).root
+    names = [file.name for _, folder in tree.walk() for file in folder.files]
+    assert len(set(names)) == len(names) > 1000

@@ -12,7 +12,7 @@ def make_reflector(config: NoConfig, context: Context) -> Reflector:
     from reflect_reflector_local.reflector import LocalReflector
 
     assert context.models is not None
-    return LocalReflector(context.models, context.settings)
+    return LocalReflector(context.models, context.settings, context.alarms)
 
 
 @hookimpl

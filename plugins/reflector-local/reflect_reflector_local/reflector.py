@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from reflect_core import Draws, State
+from reflect_core.alarms import Alarms
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
 from reflect_core.lm.generate import generate
@@ -28,11 +29,13 @@ class LocalReflector:
     Args:
         models: Gives the weights and the tokenizer.
         settings: The run's configuration.
+        alarms: Told of reflections, taught and written, that the limit on their length cuts.
     """
 
-    def __init__(self, models: ModelPool, settings: Settings) -> None:
+    def __init__(self, models: ModelPool, settings: Settings, alarms: Alarms | None = None) -> None:
         self.models = models
         self.settings = settings
+        self.alarms = Alarms() if alarms is None else alarms
         self.player = models.player("reflector")
         vocabulary = range(len(models.tokenizer))
         pieces = models.tokenizer.batch_decode([[token] for token in vocabulary])
@@ -55,6 +58,7 @@ class LocalReflector:
         ]
         argmax = greedy or rollout.reflection_temperature == 0
         reflections = [""] * len(states)
+        cut = 0
         with self.player.active() as model:
             for rows in by_length([len(prompt) for prompt in prompts], ROWS):
                 written = generate(
@@ -67,9 +71,16 @@ class LocalReflector:
                     stop_ids=self._breaks,
                     temperature=rollout.reflection_temperature or 1.0,
                 )
+                cut += sum(len(tokens) == room for tokens in written)
                 texts = self.models.tokenizer.batch_decode(written, skip_special_tokens=True)
                 for row, text in zip(rows, texts, strict=True):
                     reflections[row] = text.strip()
+        self.alarms.sound(
+            "cut_reflections",
+            f"the reflector wrote rollout.max_reflection_tokens={room} tokens without coming to "
+            "an end: the last words may be missing; raise it if that happens often",
+            count=cut,
+        )
         return reflections
 
     def fit(
@@ -79,11 +90,11 @@ class LocalReflector:
         sft = self.settings.sft
         encoder = self.models.encoder
         history = self.settings.rollout.history
+        taught = [[*encoder.text(f" {example.reflection}"), encoder.end_id] for example in examples]
+        self._measure([len(completion) for completion in taught])
 
         def build(rows: Sequence[int], step: int, first: int) -> CompletionBatch:
-            completions = [
-                [*encoder.text(f" {examples[i].reflection}"), encoder.end_id] for i in rows
-            ]
+            completions = [taught[i] for i in rows]
             prompts = [
                 encoder.prompt(
                     reflector_segments(examples[i].state, history=history), room=len(completion)
@@ -114,6 +125,19 @@ class LocalReflector:
                 sft,
                 seed=self.settings.seed,
                 progress=progress,
+            )
+
+    def _measure(self, lengths: Sequence[int]) -> None:
+        """Sound an alarm where what is taught, its end included, is longer than may be written."""
+        room = self.settings.rollout.max_reflection_tokens
+        long = sum(length > room for length in lengths)
+        if long and self.settings.sft.reflector_updates:
+            self.alarms.sound(
+                "long_reflections",
+                f"{long} of the {len(lengths)} reflections that the reflector is taught do not "
+                f"end within rollout.max_reflection_tokens={room}: in play their last words, "
+                f"which say what to do, are cut off; raise it (the longest takes {max(lengths)})",
+                count=long,
             )
 
     def save(self, folder: Path) -> None:

@@ -1,12 +1,16 @@
 """The local reflector: one line per state, the same whatever stands beside it."""
 
+import attrs
 import pytest
 import reflect_reflector_local.reflector as module
 import torch
+from reflect_reflector_local.plugin import make_reflector
 from reflect_reflector_local.reflector import LocalReflector
 from small_models import ARCHITECTURES
-from toy import examples, hashes, pool, settings, stir, turns
+from toy import context, examples, hashes, policy, pool, settings, stir, turns
 
+from reflect_core import NoConfig
+from reflect_core.alarms import Alarms
 from reflect_core.errors import CheckpointError
 from reflect_core.lm.generate import generate
 from reflect_core.records import Observation, PastTurn, State
@@ -119,6 +123,53 @@ def test_it_learns_what_the_teacher_says(model_folder, tuning, share):
         assert sum("lit. push" in text for text in said) > len(said) // 2
 
 
+def test_taught_reflections_longer_than_may_be_written_are_counted_and_told(model_folder):
+    folder = model_folder("llama")
+    models = pool(folder)
+    taught = [
+        attrs.evolve(one, reflection="Now " * (i % 3) + one.reflection)
+        for i, one in enumerate(examples())
+    ]
+    lengths = [len(models.encoder.text(f" {one.reflection}")) + 1 for one in taught]
+    assert len(set(lengths)) > 1
+    for room in (max(lengths) - 1, max(lengths)):
+        told = []
+        alarms = Alarms(told.append)
+        sections = {"rollout": {"max_reflection_tokens": room}, "sft": {"reflector_updates": 1}}
+        reflector = LocalReflector(models, settings(folder, **sections), alarms)
+        reflector.fit(taught, progress=lambda step, loss: None)
+        long = sum(length > room for length in lengths)
+        assert alarms.counted() == ({"long_reflections": long} if long else {})
+        assert len(told) == (room < max(lengths))
+        for text in told:
+            assert f"{long} of the {len(lengths)} reflections" in text
+            assert f"rollout.max_reflection_tokens={room}" in text
+            assert f"takes {max(lengths)})" in text
+
+
+def test_reflections_without_an_end_are_counted_whatever_stands_beside_them(
+    model_folder, monkeypatch
+):
+    reflector = make(model_folder, rollout={"max_reflection_tokens": 6})
+    lengths = []
+
+    def watched(*args, **more):
+        written = generate(*args, **more)
+        lengths.extend(len(tokens) for tokens in written)
+        return written
+
+    monkeypatch.setattr(module, "generate", watched)
+    counts = []
+    for rows in (1, 2, 64):
+        monkeypatch.setattr(module, "ROWS", rows)
+        lengths.clear()
+        ask(reflector, count=30)
+        counts.append(dict(reflector.alarms.counted()))
+        assert counts[-1] == {"cut_reflections": lengths.count(6)}
+    assert 0 < lengths.count(6) < 30
+    assert counts == counts[:1] * 3
+
+
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_saved_and_loaded_it_says_the_same(model_folder, tmp_path, tuning):
     saved = make(model_folder, tuning=tuning, seed=3)
@@ -141,3 +192,10 @@ def test_a_line_break_ends_a_reflection(model_folder):
 
     reflector.player.model.get_output_embeddings().register_forward_hook(dictate)
     assert ask(reflector, greedy=True, count=1) == ["red"]
+    assert reflector.alarms.counted() == {}
+
+
+def test_the_factory_passes_the_runs_alarms_on(model_folder):
+    folder = model_folder("llama")
+    where = context(policy(folder))
+    assert make_reflector(NoConfig(), where).alarms is where.alarms

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import openai
 
 from reflect_core import ReflectError
+from reflect_reflector_openai.config import openais_own
 from reflect_reflector_openai.records import Answer, Request
 
 __all__ = ["Client", "Fault"]
@@ -31,6 +32,7 @@ _HINTS = {
     404: "check base_url and model",
     422: "check the options: this endpoint does not know one of the request's fields",
 }
+_HINT_NO_KEY = "no key was sent: name the environment variable that holds one with key_env"
 
 
 class Fault(Exception):
@@ -50,6 +52,9 @@ class Fault(Exception):
 class Client:
     """Sends requests with the ``openai`` package; may be used from several threads.
 
+    What the environment holds for OpenAI (``OPENAI_ORG_ID``, ``OPENAI_PROJECT_ID``,
+    ``OPENAI_CUSTOM_HEADERS``) goes to OpenAI's own address only.
+
     Args:
         base_url: The endpoint.
         key: Sent with every request and written nowhere; None where none is needed.
@@ -64,6 +69,11 @@ class Client:
         self._openai = openai.OpenAI(
             base_url=base_url, api_key=key or _NO_KEY, timeout=timeout, max_retries=0
         )
+        if not openais_own(base_url):
+            # the package reads them from the environment whatever the address, and its
+            # arguments can put others in their place but not leave them out
+            self._openai.organization = self._openai.project = None
+            self._openai._custom_headers = {}
 
     def send(self, request: Request) -> Answer:
         """Send a request once.
@@ -104,6 +114,8 @@ class Client:
             wait = _asked_wait(error.response.headers)
             raise Fault(what, charged=status != 429, wait=wait) from None
         hint = _HINTS[402 if quota else status] if quota or status in _HINTS else None
+        if status in {401, 403} and not self._key:
+            hint = _HINT_NO_KEY
         raise ReflectError(
             f"the endpoint {self._base_url} refuses the request",
             why=what,

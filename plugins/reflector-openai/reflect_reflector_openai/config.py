@@ -9,6 +9,19 @@ import attrs
 from reflect_core import option
 
 OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_KEY_ENV = "OPENAI_API_KEY"
+
+
+def openais_own(url: str) -> bool:
+    """Whether an address is OpenAI's, that of a region included, and the way to it encrypted.
+
+    >>> openais_own("https://eu.api.openai.com/v1"), openais_own("http://localhost:8000/v1")
+    (True, False)
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    ours = host == "api.openai.com" or host.endswith(".api.openai.com")
+    return ours and parts.scheme == "https" and parts.port in {None, 443}
 
 
 def _plain_url(config: object, field: object, url: str) -> None:
@@ -39,8 +52,9 @@ class OpenAIConfig:
     )
     model: str | None = option(None, "Name of the model, as the endpoint calls it.")
     key_env: str | None = option(
-        "OPENAI_API_KEY",
-        "Environment variable that holds the key, which goes to base_url; none: no key is sent.",
+        None,
+        "Environment variable that holds the key, which goes to base_url; none: OPENAI_API_KEY "
+        "for OpenAI's own address, and no key for any other.",
     )
     temperature: float | None = option(
         1.0, "Of the sampling; none: not sent, for models that refuse it.", minimum=0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 
 import attrs
 
@@ -32,6 +32,10 @@ class Patience:
     retries: int
     backoff: float
     max_wait: float
+
+    def ends(self, fault: Fault, retry: int) -> bool:
+        """Whether a request is given up that failed so at a retry, counted from 0."""
+        return retry == self.retries or (fault.wait or 0.0) > self.max_wait
 
     def wait(self, key: str, retry: int) -> float:
         """Seconds before a retry, counted from 0.
@@ -106,8 +110,9 @@ class Endpoint:
         with ThreadPoolExecutor(self._concurrency) as threads:
             futures = [threads.submit(self._answer, request, stop) for request in requests]
             try:
-                for future in wait(futures, return_when=FIRST_EXCEPTION).done:
-                    future.result()  # raises what one of them raised
+                for future in as_completed(futures):
+                    with suppress(_Stopped):  # the one that stopped it says why
+                        future.result()
                 return [future.result() for future in futures]
             except BaseException:
                 # what is under way is paid for: it ends and is stored; nothing new begins
@@ -147,27 +152,38 @@ class Endpoint:
         Raises:
             BudgetSpent: The next try might cost more than is left.
         """
-        retry, patience = 0, self._patience
+        retry = 0
         while not stop.is_set():
             try:
-                return self._try(request)
+                return self._try(request, retry, stop)
             except Fault as fault:
                 asked = fault.wait or 0.0
-                if retry == patience.retries or asked > patience.max_wait:
-                    raise self._gave_up(fault, retry + 1) from None
-            stop.wait(max(asked, patience.wait(request.key, retry)))
+            stop.wait(max(asked, self._patience.wait(request.key, retry)))
             retry += 1
         raise _Stopped
 
-    def _try(self, request: Request) -> Answer:
+    def _try(self, request: Request, retry: int, stop: threading.Event) -> Answer:
+        """Send a request once; where that is the last word of the batch, set ``stop``.
+
+        That must come before the reservation ends, since others may wait for its tokens.
+        """
         with self._ledger.reserve(request) as reservation:
+            if stop.is_set():
+                reservation.release()  # the batch failed while this one waited
+                raise _Stopped
             try:
                 answer = self._client.send(request)
             except Fault as fault:
+                hopeless = self._patience.ends(fault, retry)
+                if hopeless:
+                    stop.set()
                 if not fault.charged:
                     reservation.release()
+                if hopeless:
+                    raise self._gave_up(fault, retry + 1) from None
                 raise
             except ReflectError:
+                stop.set()
                 reservation.release()  # refused, before any work
                 raise
             return reservation.settle(answer)

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 
 from reflect_core import Context, ReflectError, Reflector, ReflectorSpec, hookimpl
-from reflect_reflector_openai.config import OPENAI_URL, OpenAIConfig
+from reflect_reflector_openai.config import OPENAI_KEY_ENV, OpenAIConfig, openais_own
 
 ANSWERS = "answers.sqlite"
 """Name of the file of answers in a run's folder."""
@@ -33,9 +33,12 @@ def make_reflector(config: OpenAIConfig, context: Context) -> Reflector:
             f"no model of the endpoint {config.base_url} is named",
             then="add teacher.model=NAME or reflector.model=NAME, for the part that is openai",
         )
-    path = context.folder and context.folder / ANSWERS
+    place = context.shared_folder or context.folder
+    path = place and place / ANSWERS
+    key_env = config.key_env or (OPENAI_KEY_ENV if openais_own(config.base_url) else None)
+    key = _key(key_env, config.base_url)
     endpoint = Endpoint(
-        Client(config.base_url, key=_key(config), key_env=config.key_env, timeout=config.timeout),
+        Client(config.base_url, key=key, key_env=key_env, timeout=config.timeout),
         Store(Path(config.cache) if config.cache else path),
         budget=config.budget,
         concurrency=config.concurrency,
@@ -45,20 +48,18 @@ def make_reflector(config: OpenAIConfig, context: Context) -> Reflector:
     return OpenAIReflector(endpoint, config, history=history, alarms=context.alarms)
 
 
-def _key(config: OpenAIConfig) -> str | None:
+def _key(key_env: str | None, base_url: str) -> str | None:
     """The key in the environment, None where there is none and none is needed."""
-    key = os.environ.get(config.key_env, "").strip() if config.key_env else ""
-    if not key and config.base_url == OPENAI_URL:
+    key = os.environ.get(key_env, "").strip() if key_env else ""
+    if not key and openais_own(base_url):
         raise ReflectError(
-            f"there is no key for {OPENAI_URL}",
-            why=f"the environment variable {config.key_env} is not set"
-            if config.key_env
-            else "key_env is none",
+            f"there is no key for {base_url}",
+            why=f"the environment variable {key_env} is not set",
             then="set the variable to the key, or name another endpoint with base_url",
         )
     if not key.isascii() or not key.isprintable():
         raise ReflectError(
-            f"the environment variable {config.key_env} holds no key",
+            f"the environment variable {key_env} holds no key",
             why="it has characters that cannot be sent in a header",
             then="set it anew, without quotes or line breaks",
         )

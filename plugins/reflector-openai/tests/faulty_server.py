@@ -72,6 +72,7 @@ class FaultyServer:
         self.retry_after, self.slow, self.usage, self.watch = retry_after, slow, usage, watch
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.headers: list[dict[str, str]] = []
         self.answered: Counter[str] = Counter()
         self.told: Counter[str] = Counter()
         self.tokens = 0
@@ -232,6 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = int(self.headers["Content-Length"])
         body = json.loads(self.rfile.read(length))
+        self.owner.headers.append({k.lower(): v for k, v in self.headers.items()})
         answer = self.owner.respond(body, self.headers.get("Authorization"))
         if answer is None:
             # with a reset instead of a farewell

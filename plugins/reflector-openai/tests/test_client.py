@@ -49,6 +49,39 @@ def test_without_a_key_none_of_the_environment_is_sent(monkeypatch):
     assert KEY not in str(server.keys)
 
 
+IDENTITY = {
+    "OPENAI_ORG_ID": "org-mine",
+    "OPENAI_PROJECT_ID": "proj-mine",
+    "OPENAI_CUSTOM_HEADERS": f"X-Mine: mine\nauthorization: Bearer {KEY}\nUser-Agent: mine",
+}
+
+
+def headers_sent(monkeypatch, **more):
+    """Names and values as sent, with all that the package reads from the environment set."""
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
+    with FaultyServer() as server:
+        send(server, **more)
+    (headers,) = server.headers
+    return headers
+
+
+@pytest.mark.parametrize("key", [None, "another"])
+def test_another_server_is_sent_nothing_that_the_environment_holds_for_openai(monkeypatch, key):
+    headers = headers_sent(monkeypatch, key=key)
+    assert "mine" not in str(headers)
+    assert KEY not in str(headers)
+    assert not any(name.startswith("openai-") for name in headers)
+    assert key is None or headers["authorization"] == f"Bearer {key}"
+
+
+def test_openai_is_sent_it(monkeypatch):
+    monkeypatch.setattr("reflect_reflector_openai.client.openais_own", lambda url: True)
+    headers = headers_sent(monkeypatch)
+    assert headers["openai-organization"] == "org-mine"
+    assert headers["openai-project"] == "proj-mine"
+
+
 @pytest.mark.parametrize(
     ("kind", "charged", "words"),
     [
@@ -92,7 +125,7 @@ def test_where_nobody_listens_nothing_is_charged():
         ("-3", None),
         ("nan", None),
         ("0\r\nRetry-After-Ms: 250", 0.25),
-        (email.utils.formatdate(time.time() - 3600, usegmt=True), 0.0),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", 0.0),
     ],
 )
 def test_how_long_the_server_asks_to_wait(header, seconds):
@@ -120,11 +153,21 @@ def test_a_refusal_says_what_and_what_next(status, hint):
         FaultyServer(refuse=(status, {"message": "not\nso"})) as server,
         pytest.raises(ReflectError) as told,
     ):
-        send(server)
+        send(server, key=KEY)
     assert server.url in told.value.what
     assert told.value.why == f"status {status}: not so"
     assert told.value.then is None if hint is None else hint in told.value.then
     assert told.value.__cause__ is None
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_where_no_key_was_sent_the_refusal_says_so(status):
+    with (
+        FaultyServer(refuse=(status, {"message": "who are you"})) as server,
+        pytest.raises(ReflectError) as told,
+    ):
+        send(server)
+    assert "no key was sent" in told.value.then
 
 
 def test_a_quota_that_is_used_up_is_no_reason_to_wait():

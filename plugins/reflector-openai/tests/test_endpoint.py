@@ -3,6 +3,7 @@
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 
 import pytest
 from endpoint_kit import QUICK, room, stored
@@ -185,6 +186,43 @@ def test_a_refusal_ends_the_batch_and_takes_no_tokens(asker):
             one.ask(range(200))
         assert one.store.tokens == 0
     assert len(server.bodies) < 200
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_after_a_failure_nothing_that_waited_for_the_budget_is_sent(asker, lasts):
+    refuse = None if lasts else (401, {"message": "who are you"})
+    patience = Patience(retries=0, backoff=0.001, max_wait=1.0)
+    with FaultyServer(["busy"] * 30, refuse=refuse) as server:
+        if refuse:
+            server.faults = []
+        budget = max(asker(server).request(number).most_tokens for number in range(30))
+        one = asker(server, budget=budget, concurrency=8, patience=patience)
+        with pytest.raises(ReflectError, match="no answer" if lasts else "refuses the request"):
+            one.ask(range(30))
+        assert one.store.tokens == 0
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "stays"),
+    [
+        (400, None, False),
+        (400, "content_filter", True),
+        (404, None, False),
+        (408, None, True),
+        (409, None, True),
+        (425, None, True),
+        (429, None, False),
+        (500, None, True),
+    ],
+)
+def test_what_stays_counted(asker, status, code, stays):
+    patience = Patience(retries=0, backoff=0.001, max_wait=1.0)
+    with FaultyServer(refuse=(status, {"message": "no", "code": code})) as server:
+        one = asker(server, patience=patience)
+        with nullcontext() if code else pytest.raises(ReflectError):
+            one.ask([0])
+        assert one.store.tokens == (one.request(0).most_tokens if stays else 0)
 
 
 def test_what_was_under_way_when_a_batch_failed_is_kept(asker):

@@ -4,7 +4,7 @@ import attrs
 import pytest
 from endpoint_kit import ACTIONS, context, draws, reflector, room, stored
 from faulty_server import FaultyServer, echo
-from reflect_reflector_openai.config import OpenAIConfig
+from reflect_reflector_openai.config import OPENAI_URL, OpenAIConfig, openais_own
 from reflect_reflector_openai.plugin import ANSWERS, make_reflector, reflect_reflectors
 
 from reflect_core import ReflectError, Reflector
@@ -282,12 +282,54 @@ def test_the_key_is_sent_and_written_nowhere(part, tmp_path, monkeypatch, caplog
 
 
 def test_openais_own_endpoint_needs_a_key(tmp_path):
-    for key_env in ("OPENAI_API_KEY", None):
+    for key_env in ("MY_KEY", None):
         config = OpenAIConfig(model="m", key_env=key_env)
         with pytest.raises(ReflectError, match="no key") as told:
             make_reflector(config, context(tmp_path))
-        assert (key_env or "key_env is none") in told.value.why
+        assert (key_env or "OPENAI_API_KEY") in told.value.why
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("own", "key_env", "sent"),
+    [
+        (True, None, KEY),
+        (True, "MY_KEY", "mine"),
+        (False, None, None),
+        (False, "MY_KEY", "mine"),
+    ],
+)
+def test_the_key_for_openai_goes_to_openai_alone(tmp_path, monkeypatch, own, key_env, sent):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MY_KEY", "mine")
+    for module in ("client", "plugin"):
+        monkeypatch.setattr(f"reflect_reflector_openai.{module}.openais_own", lambda url: own)
+    with FaultyServer() as server:
+        given = {"base_url": server.url, "model": "m"} | ({"key_env": key_env} if key_env else {})
+        one = make_reflector(OpenAIConfig(**given), context(tmp_path))
+        ask(one, [0])
+        one.close()
+    (key,) = server.keys
+    assert key == f"Bearer {sent}" if sent else KEY not in str(server.headers)
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        (OPENAI_URL, True),
+        ("https://API.openai.com/v1/", True),
+        ("https://api.openai.com:443/v1", True),
+        ("https://eu.api.openai.com/v1", True),
+        ("http://api.openai.com/v1", False),
+        ("https://api.openai.com:8443/v1", False),
+        ("https://api.openai.com.example.org/v1", False),
+        ("https://notapi.openai.com/v1", False),
+        ("https://example.org/api.openai.com", False),
+        ("http://localhost:8000/v1", False),
+    ],
+)
+def test_which_addresses_are_openais_own(url, own):
+    assert openais_own(url) is own
 
 
 def test_a_key_that_cannot_be_sent_is_told_and_not_shown(tmp_path, monkeypatch):

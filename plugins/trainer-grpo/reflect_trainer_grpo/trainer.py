@@ -14,7 +14,6 @@ from reflect_core.advantages import (
     Floats,
     discounted_returns,
     group_relative,
-    standardise,
 )
 from reflect_core.lm.learner import Batch, Forward, Learner, clipped_surrogate
 from reflect_trainer_grpo.plugin import GrpoConfig
@@ -51,14 +50,11 @@ class GrpoTrainer(Learner[GrpoConfig]):
         batch = self.batch(trajectories)
         if not batch.turns:
             return {}
-        fresh = batch.fresh_episodes
         returns = np.array([sum(rewards) for rewards in batch.rewards])
-        groups = [episode.group for episode in batch.episodes if not episode.replayed]
-        # a replayed episode has no group: it is compared with all fresh ones
-        of_episode = standardise(returns, among=fresh, scale=config.norm_std)
-        of_episode[fresh] = group_relative(returns[fresh], groups, scale=config.norm_std)
-        advantages = batch.rows(of_episode)  # the same for all turns of an episode
-        figures = {"flat_groups": _flat(returns[fresh], groups)}
+        groups = [episode.group for episode in batch.episodes]
+        # the same for all turns of an episode
+        advantages = batch.rows(group_relative(returns, groups, scale=config.norm_std))
+        figures = {"flat_groups": _flat(returns, groups)}
         if config.step_coef:
             of_step, figures["shared_states"] = self._step_advantages(batch)
             advantages = advantages + config.step_coef * of_step
@@ -82,21 +78,21 @@ class GrpoTrainer(Learner[GrpoConfig]):
             iteration=iteration,
             epochs=config.update_epochs,
             target_kl=config.target_kl,
+            clip_coef=config.clip_coef,
         )
 
     def _step_advantages(self, batch: Batch) -> tuple[Floats, float]:
         """Each turn's return-to-go against the other turns of its group in the same state.
 
         This is GiGPO's step-level advantage (Feng et al. 2025). Turns that come back to a state
-        within an episode count too. Replayed turns have 0.
+        within an episode count too.
 
         Returns:
-            Shape (N,), and the share of fresh turns that have someone to be compared with.
+            Shape (N,), and the share of turns that have another to be compared with.
         """
         states = [
             (episode.group, turn.observation.state_key)
             for episode in batch.episodes
-            if not episode.replayed
             for turn in episode.transitions[: episode.learn_turns]
         ]
         if any(key is None for _, key in states):
@@ -108,10 +104,7 @@ class GrpoTrainer(Learner[GrpoConfig]):
         to_go = batch.rows(
             discounted_returns(rewards, gamma=self.config.gamma) for rewards in batch.rewards
         )
-        advantages = np.zeros(len(batch.turns))
-        advantages[batch.fresh] = group_relative(
-            to_go[batch.fresh], states, scale=self.config.norm_std
-        )
+        advantages = group_relative(to_go, states, scale=self.config.norm_std)
         visits = Counter(states)
         shared = sum(visits[state] > 1 for state in states)
         return advantages, shared / max(1, len(states))

@@ -50,20 +50,6 @@ def test_an_episode_that_was_left_alone_teaches_nothing():
     assert figures["grad_norm"] == 0
 
 
-@pytest.mark.parametrize(("norm_std", "expected"), [(True, 1), (False, 5)])
-def test_a_replayed_episode_is_compared_with_all_fresh_ones(norm_std, expected):
-    # these have mean 4.5 and deviation 2.6, and it lies 5 above the mean: that becomes 1; its
-    # group's number is of another iteration and means nothing
-    advantages, _ = found([*GROUPS, one(4, 9.5, 0, replayed=True)], norm_std=norm_std)
-    assert advantages == pytest.approx([-1, 0, 1, 0, expected], abs=1e-6)
-
-
-def test_a_replayed_success_among_failures_has_a_bounded_advantage():
-    failures = [one(i, 0.0, 0) for i in range(4)]
-    advantages, _ = found([*failures, one(4, 1.0, 0, replayed=True)])
-    assert advantages == pytest.approx([0, 0, 0, 0, 1], abs=1e-6)
-
-
 # -- step groups --------------------------------------------------------------------------
 
 # returns to go with a discount of 1/2: 1.5, 3, 4 and 0, 0; the returns are 5 and 0
@@ -100,16 +86,15 @@ def test_equal_keys_in_different_groups_are_different_states():
     assert figures["shared_states"] == 0
 
 
-def test_neither_masked_nor_replayed_turns_belong_to_a_step_group():
+def test_masked_turns_belong_to_no_step_group():
     parts = [
         (FIRST, {"keys": "abc", "learn_turns": 1}),
         (SECOND, {"keys": "ab"}),
-        ([(5, 0, 2.5)], {"keys": "a", "replayed": True}),
     ]
     options = {"step_coef": 2.0, "gamma": 0.5, "norm_std": False}
     advantages, _ = found(parts, **options)
-    # the fourth turn's b lost its partner; the replayed one returns what the fresh ones do
-    assert advantages == pytest.approx([2.5 + 1.5, -2.5 - 1.5, -2.5, 0])
+    # the fourth turn's b lost its partner
+    assert advantages == pytest.approx([2.5 + 1.5, -2.5 - 1.5, -2.5])
 
 
 def test_states_without_names_are_a_clear_error():

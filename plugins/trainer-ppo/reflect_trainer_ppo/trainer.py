@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
 from reflect_core import Trajectory
@@ -20,9 +21,6 @@ class PpoTrainer(Learner[PpoConfig]):
     def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> dict[str, float]:
         """One iteration: ``update_epochs`` passes over its turns in shuffled minibatches.
 
-        Advantages of replayed episodes are over what the critic says now, and are standardised
-        with the mean and the spread of the fresh ones. Their ratio is clipped as any other.
-
         Returns:
             Losses, entropy and KL to the warm-up policy (nats), clip fraction, explained
             variance, and what :meth:`Learner.learn` returns.
@@ -31,7 +29,7 @@ class PpoTrainer(Learner[PpoConfig]):
             NonFiniteLoss: The loss or the gradient is NaN or infinite; no step is taken.
         """
         config = self.config
-        batch = self.batch(trajectories, critic=True)
+        batch = self.batch(trajectories)
         if not batch.turns:
             return {}
         values = batch.rows(batch.values)
@@ -49,7 +47,7 @@ class PpoTrainer(Learner[PpoConfig]):
         )
         returns = advantages + values
         if config.norm_adv:
-            advantages = standardise(advantages, among=batch.fresh)
+            advantages = standardise(advantages, among=np.ones(len(advantages), np.bool_))
         advantage, return_ = self.tensor(advantages), self.tensor(returns)
 
         def loss(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -77,7 +75,7 @@ class PpoTrainer(Learner[PpoConfig]):
             iteration=iteration,
             epochs=config.update_epochs,
             target_kl=config.target_kl,
+            clip_coef=config.clip_coef,
         )
-        fresh = batch.fresh
-        figures["explained_variance"] = explained_variance(values[fresh], returns[fresh])
+        figures["explained_variance"] = explained_variance(values, returns)
         return figures

@@ -34,7 +34,7 @@ class ReinforceTrainer(Learner[ReinforceConfig]):
 
         Returns:
             Policy loss, entropy and KL to the warm-up policy (nats), mean and variance of the
-            fresh turns' advantages, what :meth:`Learner.learn` returns, and with a critic
+            advantages, what :meth:`Learner.learn` returns, and with a critic
             its loss and explained variance.
 
         Raises:
@@ -42,7 +42,7 @@ class ReinforceTrainer(Learner[ReinforceConfig]):
         """
         config = self.config
         critic = config.baseline == "critic"
-        batch = self.batch(trajectories, critic=critic)
+        batch = self.batch(trajectories)
         if not batch.turns:
             return {}
         # without a critic nobody knows what follows a truncated episode: its return ends there
@@ -73,25 +73,16 @@ class ReinforceTrainer(Learner[ReinforceConfig]):
             return total, terms
 
         figures = self.learn(batch, loss, iteration=iteration)
-        if (fresh := batch.fresh).any():
-            figures["advantage_mean"] = float(advantages[fresh].mean())
-            figures["advantage_variance"] = float(advantages[fresh].var())
+        figures["advantage_mean"] = float(advantages.mean())
+        figures["advantage_variance"] = float(advantages.var())
         if critic:
-            values = batch.rows(batch.values)
-            figures["explained_variance"] = explained_variance(values[fresh], returns[fresh])
+            figures["explained_variance"] = explained_variance(batch.rows(batch.values), returns)
         return figures
 
     def _baselines(self, batch: Batch, returns: Floats) -> Floats:
-        """Of each episode, from the returns of the fresh ones.
-
-        A replayed episode is compared with the mean of all fresh ones, in which it has no part.
-        """
-        fresh = batch.fresh_episodes
-        baselines = np.zeros(len(returns))
-        if self.config.baseline == "none" or not fresh.any():
-            return baselines
-        baselines[:] = returns[fresh].mean()
-        if self.config.baseline == "loo":
-            groups = [episode.group for episode in batch.episodes if not episode.replayed]
-            baselines[fresh] = leave_one_out(returns[fresh], groups)
-        return baselines
+        """Of each episode, from the returns of all."""
+        if self.config.baseline == "none":
+            return np.zeros(len(returns))
+        if self.config.baseline == "mean":
+            return np.full(len(returns), returns.mean())
+        return leave_one_out(returns, [episode.group for episode in batch.episodes])

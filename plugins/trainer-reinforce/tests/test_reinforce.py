@@ -71,20 +71,6 @@ def test_only_a_critic_looks_beyond_the_end_of_a_truncated_episode(baseline):
     assert advantages == pytest.approx([ended + bootstrap, ended])
 
 
-@pytest.mark.parametrize(
-    ("baseline", "expected"),
-    [("none", [1, 3, 9]), ("mean", [-1, 1, 7]), ("loo", [-2, 2, 7]), ("critic", [1, 3, 8.5])],
-)
-def test_a_replayed_episode_is_compared_with_the_fresh_ones(baseline, expected):
-    replayed = one(2, 9.0, replayed=True, group=0)
-    values = [0.0, 0.0, 0.5, *[0.0] * 5]
-    advantages, figures = found(
-        [one(0, 1.0, group=0), one(1, 3.0, group=0), replayed], values, baseline=baseline
-    )
-    assert advantages == pytest.approx(expected)
-    assert figures["advantage_mean"] == pytest.approx(np.mean(expected[:2]))
-
-
 def test_the_critic_learns_the_return_to_go():
     player = Table(np.zeros((3, 2)), [0.5, 0.0, 1.0])
     episodes = [game(player, [(0, 0, 0.0), (1, 1, 2.0)]), game(player, [(2, 0, 1.0)])]
