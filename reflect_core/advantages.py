@@ -113,38 +113,23 @@ def group_relative(
     given = np.asarray(returns, np.float64)
     advantages = np.zeros(len(given))
     for rows in _places(groups):
-        advantages[rows] = standardise(given[rows], among=np.ones(len(rows), np.bool_), scale=scale)
+        advantages[rows] = standardise(given[rows], scale=scale)
     return advantages
 
 
-def standardise(
-    values: npt.ArrayLike, *, among: npt.NDArray[np.bool_], scale: bool = True
-) -> Floats:
-    """Values less the mean of some of them, divided by the spread of those; shape (N,).
-
-    The values that are not ``among`` those take no part in the mean. Where they lie farther
-    from it than the spread, they are divided by the root of their own mean square instead:
-    else they would grow without bound as the others become alike.
+def standardise(values: npt.ArrayLike, *, scale: bool = True) -> Floats:
+    """Values less their mean, divided by their standard deviation; shape (N,).
 
     Args:
-        values: Shape (N,).
-        among: Which of them give mean and standard deviation, shape (N,); with none, the
-            mean counts as 0.
+        values: Shape (N,), not empty.
         scale: Divide, and not only subtract.
 
-    >>> standardise([1.0, 3.0, 5.0], among=np.array([True, True, False]), scale=False).tolist()
-    [-1.0, 1.0, 3.0]
+    >>> standardise([1.0, 3.0, 5.0], scale=False).tolist()
+    [-2.0, 0.0, 2.0]
     """
     given = np.asarray(values, np.float64)
-    known = given[among]
-    centred = given - (known.mean() if len(known) else 0.0)
-    if not scale:
-        return centred
-    spread = known.std() if len(known) else 0.0
-    centred[among] /= spread + EPSILON
-    if len(outside := centred[~among]):
-        centred[~among] /= max(spread, np.sqrt(np.square(outside).mean())) + EPSILON
-    return centred
+    centred: Floats = given - given.mean()
+    return centred / (given.std() + EPSILON) if scale else centred
 
 
 def explained_variance(values: npt.ArrayLike, returns: npt.ArrayLike) -> float:

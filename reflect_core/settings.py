@@ -72,7 +72,7 @@ class TeachSettings:
 class SftSettings:
     """Supervised warm-up of both players."""
 
-    reflector_updates: int = option(350, "Optimizer steps for the reflector.", minimum=0)
+    reflector_updates: int = option(320, "Optimizer steps for the reflector.", minimum=0)
     policy_updates: int = option(40, "Optimizer steps for the policy.", minimum=0)
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
@@ -108,11 +108,11 @@ class RolloutSettings:
 class TrainSettings:
     """Online reinforcement learning."""
 
-    iterations: int = option(10, "Rounds of collect and update.", minimum=0)
+    iterations: int = option(8, "Rounds of collect and update.", minimum=0)
     episodes: int = option(96, "Episodes per iteration.", minimum=1)
-    valid_every: int = option(5, "Iterations between validations; the best is kept.", minimum=1)
+    valid_every: int = option(4, "Iterations between validations; the best is kept.", minimum=1)
     valid_episodes: int = option(100, "Episodes of a validation, sampled.", minimum=1)
-    checkpoint_every: int = option(5, "Iterations between checkpoints.", minimum=1)
+    checkpoint_every: int = option(4, "Iterations between checkpoints.", minimum=1)
     keep_checkpoints: int = option(2, "Newest checkpoints to keep beside the best.", minimum=1)
 
 

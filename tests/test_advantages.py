@@ -152,36 +152,10 @@ def test_other_groups_do_not_matter(episodes, other):
 
 @given(st.lists(numbers, min_size=1, max_size=12))
 def test_standardised_values_have_mean_zero_and_deviation_one_or_are_alike(values):
-    found = standardise(values, among=np.ones(len(values), bool))
+    found = standardise(values)
     assert found.mean() == pytest.approx(0, abs=1e-6)
     if np.std(values) > 1e-3:
         assert found.std() == pytest.approx(1, abs=1e-4)
-
-
-@given(st.lists(st.tuples(numbers, st.booleans()), min_size=1, max_size=12), numbers)
-def test_outsiders_are_measured_and_do_not_measure(episodes, other):
-    values, inside = map(np.array, zip(*episodes, strict=True))
-    for scale in (True, False):
-        found = standardise(values, among=inside, scale=scale)
-        moved = standardise(np.where(inside, values, other), among=inside, scale=scale)
-        assert moved[inside].tolist() == found[inside].tolist()
-    mean = values[inside].mean() if inside.any() else 0.0
-    assert found == pytest.approx(values - mean)
-
-
-def test_outsiders_by_hand():
-    # of the first two: mean 2, deviation 1; the others are 2 and 1 away from it, sqrt(2.5) in
-    # the mean square, which is more
-    among = np.array([True, True, False, False])
-    found = standardise([1.0, 3.0, 4.0, 1.0], among=among)
-    assert found == pytest.approx([-1, 1, 2 / 2.5**0.5, -1 / 2.5**0.5])
-    near = standardise([1.0, 3.0, 2.5, 2.0], among=among)
-    assert near == pytest.approx([-1, 1, 0.5, 0])
-
-
-def test_where_all_others_are_alike_an_outsider_does_not_explode():
-    found = standardise([0.0, 0.0, 1.0], among=np.array([True, True, False]))
-    assert found == pytest.approx([0, 0, 1])
 
 
 def test_explained_variance_by_hand():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
 from reflect_core import Trajectory
@@ -47,7 +46,7 @@ class PpoTrainer(Learner[PpoConfig]):
         )
         returns = advantages + values
         if config.norm_adv:
-            advantages = standardise(advantages, among=np.ones(len(advantages), np.bool_))
+            advantages = standardise(advantages)
         advantage, return_ = self.tensor(advantages), self.tensor(returns)
 
         def loss(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
