@@ -137,13 +137,7 @@ def teach(
     if not tasks:
         raise ReflectError("there are no train tasks to teach from")
     lesson = Lesson([], [], 0)
-    order = stream(seed, "teach", "order").permutation(len(tasks))
-    shown = stages if settings.stages == "all" else stages[-1:]
-    for number in range(settings.episodes):
-        visit, place = divmod(number, len(tasks))
-        task = tasks[int(order[place])]
-        stage = shown[(place + visit) % len(shown)]  # a task's next visit is on its next stage
-        environment_seed = stream_seed(seed, "teach", number)
+    for number, task, stage, environment_seed in schedule(tasks, settings, seed, stages):
         path = _positive(environment, task, environment_seed, stage)
         if path is None:
             lesson.unsolved.append(task.task_id)
@@ -171,6 +165,22 @@ def teach(
             then="check the environment's expert",
         )
     return lesson
+
+
+def schedule(
+    tasks: Sequence[Task], settings: TeachSettings, seed: int, stages: Sequence[str]
+) -> Iterator[tuple[int, Task, str, int]]:
+    """The episodes to teach: number, task, stage and the environment's seed of each.
+
+    Passes over the tasks in one shuffled order. Where all stages are shown, a task's next visit
+    is on its next stage.
+    """
+    order = stream(seed, "teach", "order").permutation(len(tasks))
+    shown = stages if settings.stages == "all" else stages[-1:]
+    for number in range(settings.episodes):
+        visit, place = divmod(number, len(tasks))
+        stage = shown[(place + visit) % len(shown)]
+        yield number, tasks[int(order[place])], stage, stream_seed(seed, "teach", number)
 
 
 def negatives_of(mean: float, seed: int, number: int) -> int:

@@ -8,6 +8,7 @@ that plays by itself corrects a wrong move is taken at its word.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -16,8 +17,7 @@ from reflect_core.errors import ReflectError
 from reflect_core.protocols import Environment, Expert, Teacher
 from reflect_core.records import Advice, Draws, Example, Question, Task
 from reflect_core.settings import TeachSettings
-from reflect_core.streams import stream, stream_seed
-from reflect_core.teach import Lesson, Walk, negatives_of, wrong_moves
+from reflect_core.teach import Lesson, Walk, negatives_of, schedule, wrong_moves
 
 __all__ = ["tutor"]
 
@@ -31,10 +31,13 @@ class _Pupil:
     stage: str
     seed: int
     environment: Environment
-    walk: Walk
+    walk: Walk = attrs.field(init=False)
     path: list[Example] = attrs.field(factory=list)
     solved: bool = False
     over: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.walk = Walk(self.environment, self.task, seed=self.seed, stage=self.stage)
 
 
 def tutor(
@@ -77,11 +80,13 @@ def tutor(
                 then="let the teacher play by itself: teach.spoiler=false",
             )
         lesson = Lesson([], [], 0)
-        for start in range(0, settings.episodes, max(1, len(environments))):
-            numbers = range(start, min(start + len(environments), settings.episodes))
+        episodes = schedule(tasks, settings, seed, stages)
+        while group := list(itertools.islice(episodes, len(environments))):
             pupils = [
-                _begin(number, environment, tasks, settings, seed, stages)
-                for number, environment in zip(numbers, environments, strict=False)
+                _Pupil(number, task, stage, its_seed, environment)
+                for (number, task, stage, its_seed), environment in zip(
+                    group, environments, strict=False
+                )
             ]
             _play(pupils, teacher, settings, seed, lesson)
             _go_wrong(pupils, teacher, settings, seed, lesson)
@@ -96,23 +101,6 @@ def tutor(
             then="tell it the right actions (teach.spoiler=true), or take a stronger model",
         )
     return lesson
-
-
-def _begin(
-    number: int,
-    environment: Environment,
-    tasks: Sequence[Task],
-    settings: TeachSettings,
-    seed: int,
-    stages: Sequence[str],
-) -> _Pupil:
-    visit, place = divmod(number, len(tasks))
-    task = tasks[int(stream(seed, "teach", "order").permutation(len(tasks))[place])]
-    shown = stages if settings.stages == "all" else stages[-1:]
-    stage = shown[(place + visit) % len(shown)]
-    environment_seed = stream_seed(seed, "teach", number)
-    walk = Walk(environment, task, seed=environment_seed, stage=stage)
-    return _Pupil(number, task, stage, environment_seed, environment, walk)
 
 
 def _play(

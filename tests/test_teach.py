@@ -137,3 +137,14 @@ def test_damaged_examples_are_refused(tmp_path, damage):
 def test_example_records_are_immutable():
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         lesson().examples[0].action = "push red"
+
+
+@given(st.integers(1, 12), st.integers(1, 5), st.floats(0, 1), st.integers(0, 9))
+def test_where_there_are_tasks_for_practice_rl_plays_these_and_no_teacher_shows_them(
+    own, made, share, seed
+):
+    practice = [Task(f"p{i}", "train", "", practice=True) for i in range(made)]
+    tasks = [*practice, *(Task(f"t{i}", "train", "") for i in range(own))]
+    shown, played = divide(tasks, share, seed=seed)
+    assert played == practice
+    assert shown and not any(task.practice for task in shown)

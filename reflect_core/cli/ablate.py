@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reflect_core import folders
-from reflect_core.cli.run import _WithKeys, configuring
+from reflect_core.cli.options import WithKeys, configuring
 from reflect_core.context import EnvironmentContext
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.runfolder import STUDY
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reflect_core.settings import Settings
 
 
-@click.command(cls=_WithKeys)
+@click.command(cls=WithKeys)
 @configuring
 @click.option("--arms", metavar="A,B,...", help="Only these arms.  [all]")
 @click.option("--seeds", metavar="0,1,...", default="0,1,2", show_default=True, help="Of the runs.")

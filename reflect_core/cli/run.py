@@ -5,68 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import click
 
 from reflect_core import folders
 from reflect_core.cli.failures import Interrupted, explain
+from reflect_core.cli.options import FOLDER, WithKeys, configuring
 from reflect_core.errors import ReflectError
 from reflect_core.settings import Settings
 
 STAGES = ("teach", "sft", "train", "eval", "report")
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-_folder = click.Path(path_type=Path, file_okay=False)
-_file = click.Path(path_type=Path, dir_okay=False)
+_continuing = click.argument("folder", metavar="RUN", type=FOLDER)
 
 
-class _WithKeys(click.Command):
-    """A command whose help ends with the core's options."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from reflect_core.config import keys
-        from reflect_core.options import written
-
-        rows = [
-            (f"{key}={written(key.default)}", key.help)
-            for key in keys()
-            if key.option != "name" or key.section == "model"
-        ]
-        with formatter.section("KEY=VALUE, with defaults (those of parts: reflect plugins NAME)"):
-            formatter.write_dl(rows, col_max=34)
-
-
-def configuring(command: F) -> F:
-    """Add what chooses the parts and settings of a new run."""
-    for decorate in reversed(
-        (
-            click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
-            click.option("--env", metavar="NAME", help="Environment to learn."),
-            click.option("--trainer", metavar="NAME", help="How the policy learns.  [ppo]"),
-            click.option("--reflector", metavar="NAME", help="Who writes reflections.  [local]"),
-            click.option("--policy", metavar="NAME", help="Who chooses actions.  [lm]"),
-            click.option("--curriculum", metavar="NAME", help="Which tasks next.  [uniform]"),
-            click.option("--teacher", metavar="NAME", help="Who makes the examples.  [expert]"),
-            click.option("--negatives", type=float, help="Negative examples an episode; 0: none."),
-            click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
-            click.option("--seed", type=int, help="Root of every random choice.  [0]"),
-            click.option("--config", "file", type=_file, help="TOML file with settings."),
-            click.option("--out", type=_folder, help="Folder of the run.  [first free in runs/]"),
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
-_continuing = click.argument("folder", metavar="RUN", type=_folder)
-
-
-@click.command(cls=_WithKeys)
+@click.command(cls=WithKeys)
 @configuring
-@click.option("--resume", metavar="RUN", type=_folder, help="Go on with the run in this folder.")
+@click.option("--resume", metavar="RUN", type=FOLDER, help="Go on with the run in this folder.")
 @click.option("--dry-run", is_flag=True, help="Show the settings and stages, and do nothing.")
 def run(
     overrides: tuple[str, ...],
@@ -102,7 +60,7 @@ def run(
     _execute(folder, settings, STAGES, registry, new=resume is None)
 
 
-@click.command(cls=_WithKeys)
+@click.command(cls=WithKeys)
 @configuring
 def teach(overrides: tuple[str, ...], out: Path | None, file: Path | None, **flags: object) -> None:
     """Begin a run: make the teacher's examples."""
