@@ -27,8 +27,8 @@ from reflect_core.progress import QuietProgress
 from reflect_core.prompt import reflector_segments
 from reflect_core.records import Assignment, State, Transition
 from reflect_core.rollout import Collector, training_episodes
-from reflect_core.run import Session
 from reflect_core.runfolder import RunFolder
+from reflect_core.session import Session
 
 HERE = Path(__file__).parent
 ROUNDS = 5

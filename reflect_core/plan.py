@@ -17,7 +17,7 @@ from reflect_core.prompt import Menu, policy_segments, reflector_segments
 from reflect_core.protocols import Expert
 from reflect_core.records import PastTurn, State
 from reflect_core.rollout import Collector, evaluation_episodes
-from reflect_core.run import Session
+from reflect_core.session import Session
 
 __all__ = ["describe"]
 

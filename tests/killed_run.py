@@ -22,9 +22,9 @@ from toy import lamps_registry, settings
 
 import reflect_core.lm.crew
 import reflect_core.lm.policy  # noqa: F401
-from reflect_core import checkpoint
+from reflect_core import checkpoint, run
 from reflect_core.progress import QuietProgress
-from reflect_core.run import STAGES, Session, execute
+from reflect_core.run import STAGES, execute
 from reflect_core.runfolder import RunFolder
 from reflect_core.testing.lamps import Lamps
 
@@ -65,13 +65,13 @@ class Events:
         self.watch(Lamps, "step")
         self.watch(torch.optim.Adam, "step")
         self.watch(torch.optim.AdamW, "step")
-        do = Session.do
+        do = run.run_stage
 
         def told(session, stage):
             self.stage = stage
             do(session, stage)
 
-        Session.do = told
+        run.run_stage = told
 
 
 def attempt(model: Path, folder: Path, seed: int, fatal: tuple[str, int] | None) -> int:

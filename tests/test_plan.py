@@ -13,8 +13,9 @@ from reflect_core.lm.pool import ModelPool
 from reflect_core.lm.size import parameters
 from reflect_core.plan import describe
 from reflect_core.progress import QuietProgress
-from reflect_core.run import Session, execute
+from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
+from reflect_core.session import Session
 from reflect_core.settings import ModelSettings
 
 

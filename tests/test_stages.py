@@ -15,8 +15,9 @@ from reflect_core.errors import CheckpointError, NonFiniteLoss, ReflectError
 from reflect_core.evaluation import Contestant, evaluate
 from reflect_core.progress import QuietProgress
 from reflect_core.rollout import Collector, evaluation_episodes
-from reflect_core.run import STAGES, Session, execute
+from reflect_core.run import STAGES, execute, run_stage
 from reflect_core.runfolder import RunFolder
+from reflect_core.session import Session
 from reflect_core.stats import wilson
 from reflect_core.teach import read_examples
 from reflect_core.testing.lamps import Lamps
@@ -124,7 +125,7 @@ def test_rl_plays_the_train_tasks_that_were_not_taught(made, tmp_path):
     assert {t.task_id for t in shown} | {t.task_id for t in left} == {
         t.task_id for t in session.tasks("train")
     }
-    session.do("teach")
+    run_stage(session, "teach")
     taught = {example.state.task for example in read_examples(session.folder.examples)}
     assert taught == set(shown)
 

@@ -146,8 +146,8 @@ def _show_plan(settings: Settings, registry: Any) -> None:
 
     from reflect_core.plan import describe
     from reflect_core.progress import QuietProgress
-    from reflect_core.run import Session
     from reflect_core.runfolder import RunFolder
+    from reflect_core.session import Session
 
     with tempfile.TemporaryDirectory(prefix="reflect-plan-") as scratch:
         session = Session(RunFolder(Path(scratch)), settings, registry, QuietProgress())

@@ -1,0 +1,245 @@
+"""The parts of one run, built from its settings when they are first needed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+import attrs
+
+from reflect_core.alarms import Alarms
+from reflect_core.context import Context, EnvironmentContext
+from reflect_core.errors import ReflectError, choices
+from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
+from reflect_core.loop import Crew, Weights, check_groups
+from reflect_core.plugins import Registry
+from reflect_core.progress import Progress
+from reflect_core.protocols import Curriculum, Environment, Policy, Reflector, Teacher
+from reflect_core.records import Example, Task
+from reflect_core.rollout import Collector
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import Settings
+from reflect_core.teach import divide
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from reflect_core.lm.pool import ModelPool
+
+
+class Saved(Protocol):
+    """Something whose weights lie in a folder."""
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+
+
+class TrainablePolicy(Policy, Weights, Saved, Protocol):
+    """What a policy offers whose spec says ``trainable``."""
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        reflect: float,
+        progress: Callable[[int, float], None],
+    ) -> list[float]:
+        """Warm up on the teacher's turns."""
+
+
+class TrainableReflector(Reflector, Saved, Protocol):
+    """What a reflector offers whose spec says ``trainable``."""
+
+    def fit(
+        self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
+    ) -> list[float]:
+        """Warm up on the teacher's reflections."""
+
+
+class Session:
+    """The parts of one run, built when they are first needed."""
+
+    def __init__(
+        self, folder: RunFolder, settings: Settings, registry: Registry, progress: Progress
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.registry = registry
+        self.progress = progress
+        env = registry.find("environment", settings.env.name).spec
+        self.env_spec = cast(EnvironmentSpec, env)
+        self.reflector_spec = cast(
+            ReflectorSpec, registry.find("reflector", settings.reflector.name).spec
+        )
+        self.policy_spec = cast(PolicySpec, registry.find("policy", settings.policy.name).spec)
+        self.trainer_spec = cast(TrainerSpec, registry.find("trainer", settings.trainer.name).spec)
+        self.alarms = Alarms(progress.warn)
+        self._collectors: list[Collector] = []
+
+    def make_environment(self) -> Environment:
+        """One more instance of the run's environment."""
+        return self.env_spec.factory(
+            self.settings.env.options, EnvironmentContext(self.settings.seed)
+        )
+
+    @functools.cached_property
+    def environment(self) -> Environment:
+        """An instance for listing tasks and for teaching."""
+        return self.make_environment()
+
+    @functools.cache  # noqa: B019 - a session lives as long as its run
+    def tasks(self, split: str) -> Sequence[Task]:
+        """The environment's tasks of a split."""
+        return self.environment.tasks(split)
+
+    @functools.cached_property
+    def divided(self) -> tuple[Sequence[Task], Sequence[Task]]:
+        """The train tasks of the teacher, and those of RL."""
+        tasks, teaching = self.tasks("train"), self.settings.teach
+        if not teaching.episodes:
+            return (), divide(tasks, 1.0, seed=self.settings.seed)[1]
+        return divide(tasks, teaching.share, seed=self.settings.seed)
+
+    def left_to_rl(self, split: str) -> Sequence[Task]:
+        """As :meth:`tasks`, but of the train split what the teacher does not show."""
+        return self.divided[1] if split == "train" else self.tasks(split)
+
+    @functools.cached_property
+    def accelerator(self) -> Accelerator:
+        """Device, precision and processes; one for the whole run."""
+        from accelerate import Accelerator
+
+        return Accelerator()
+
+    @functools.cached_property
+    def crew(self) -> Crew:
+        """The processes of this run."""
+        from reflect_core.lm.crew import AcceleratorCrew
+
+        return AcceleratorCrew(self.accelerator)
+
+    @functools.cached_property
+    def models(self) -> ModelPool:
+        """The run's model, loaded once."""
+        from reflect_core.lm.pool import ModelPool
+
+        return ModelPool(self.settings.model, self.accelerator.device, seed=self.settings.seed)
+
+    def context(self, policy: Policy | None = None) -> Context:
+        """What the factories of parts are given."""
+        context = attrs.evolve(self._modelless_context(), policy=policy)
+        if not (self.policy_spec.trainable or self.reflector_spec.trainable):
+            return context
+        return attrs.evolve(context, models=self.models, accelerator=self.accelerator)
+
+    def _modelless_context(self) -> Context:
+        return Context(
+            seed=self.settings.seed,
+            settings=self.settings,
+            make_environment=self.make_environment,
+            tasks=self.tasks,
+            stages=self.env_spec.stages,
+            critic=self.trainer_spec.needs_critic,
+            folder=self.folder.path,
+            shared_folder=self.folder.shared,
+            alarms=self.alarms,
+        )
+
+    @functools.cached_property
+    def reflector(self) -> Reflector:
+        """The run's reflector."""
+        return self.reflector_spec.factory(self.settings.reflector.options, self.context())
+
+    @functools.cached_property
+    def teacher(self) -> Teacher:
+        """Who makes the examples, where it is not the environment's expert.
+
+        Raises:
+            ReflectError: The reflector that was chosen does not teach.
+        """
+        offer = self.registry.find("reflector", self.settings.teacher.name)
+        spec = cast(ReflectorSpec, offer.spec)
+        if not spec.teaches:
+            raise ReflectError(
+                f"the reflector {spec.name!r} does not teach",
+                details=choices(spec.name, self._teachers(), called="teachers"),
+                then="choose another --teacher",
+            )
+        return cast(Teacher, spec.factory(self.settings.teacher.options, self.context()))
+
+    @functools.cached_property
+    def policy(self) -> Policy:
+        """The run's policy."""
+        return self.policy_spec.factory(self.settings.policy.options, self.context())
+
+    def collector(
+        self, reflector: Reflector, policy: Policy, *, needs_expert: bool = False
+    ) -> Collector:
+        """Plays this run's environment with the given players."""
+        collector = Collector(
+            self.make_environment,
+            reflector,
+            policy,
+            seed=self.settings.seed,
+            num_envs=self.settings.rollout.num_envs,
+            needs_expert=needs_expert,
+            reflect_probability=self.settings.rollout.reflect_probability,
+            name_actions=self.settings.rollout.name_actions,
+        )
+        self._collectors.append(collector)
+        return collector
+
+    def own_collector(self) -> Collector:
+        """Plays with the run's own reflector and policy."""
+        needs_expert = self.reflector_spec.needs_expert or self.policy_spec.needs_expert
+        return self.collector(self.reflector, self.policy, needs_expert=needs_expert)
+
+    def close(self) -> None:
+        """Close every environment, and the players that hold something open."""
+        for collector in self._collectors:
+            collector.close()
+        if "environment" in self.__dict__:
+            self.environment.close()
+        for player in ("reflector", "teacher"):
+            if player in self.__dict__ and (close := getattr(getattr(self, player), "close", None)):
+                close()
+
+    def check(self) -> None:
+        """Find mistakes in the settings of RL before hours were spent on a warm-up.
+
+        Raises:
+            ReflectError: The curriculum does not go with the environment, or an iteration's
+                episodes do not make whole groups.
+        """
+        train = self.settings.train
+        if self.policy_spec.trainable and train.iterations and not self.folder.finished("train"):
+            check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
+            self.curriculum()
+
+    def curriculum(self) -> Curriculum:
+        """The curriculum, with the tasks that are RL's."""
+        offer = self.registry.find("curriculum", self.settings.curriculum.name)
+        context = attrs.evolve(self._modelless_context(), tasks=self.left_to_rl)
+        curriculum: Curriculum = offer.spec.factory(self.settings.curriculum.options, context)
+        return curriculum
+
+    @property
+    def learns(self) -> bool:
+        """Whether there is anyone to warm up."""
+        return self.policy_spec.trainable or self.reflector_spec.trainable
+
+    def take_up(self, policy_folder: Path) -> None:
+        """Load the warmed-up reflector and a policy from the run's folder."""
+        if self.reflector_spec.trainable and self.folder.reflector.exists():
+            cast(TrainableReflector, self.reflector).load(self.folder.reflector)
+        if self.policy_spec.trainable and policy_folder.exists():
+            cast(TrainablePolicy, self.policy).load(policy_folder)
+
+    def _teachers(self) -> list[str]:
+        offers = self.registry.offers("reflector").items()
+        return [name for name, offer in offers if cast(ReflectorSpec, offer.spec).teaches]
