@@ -72,6 +72,7 @@ class Training:
         crew: The processes.
         tokens: What the models have read so far, by kind; logged per iteration.
         alarms: Where every part says what goes wrong without stopping the run.
+        restarts: How many worker processes were lost or replaced since the run began.
         replay: Solved episodes of earlier iterations, for the update alone: the curriculum
             and the figures of success see fresh ones only.
     """
@@ -87,6 +88,7 @@ class Training:
     crew: Crew
     tokens: Callable[[], Mapping[str, int]] = dict
     alarms: Alarms = attrs.field(factory=Alarms)
+    restarts: Callable[[], int] = int
     iteration: int = 0
     best_iteration: int = 0
     best_success: float = -1.0
@@ -107,11 +109,12 @@ class Training:
             self._save()
         while self.iteration < train.iterations:
             started, before = time.perf_counter(), self.tokens()
+            idle = self.collector.waited
             episodes = training_episodes(
                 self._assignments(), seed=self.settings.seed, iteration=self.iteration
             )
             played = self._play(episodes, greedy=False)
-            collected = time.perf_counter()
+            collected, idle = time.perf_counter(), self.collector.waited - idle
             replayed, replay_figures = self.replay.draw(iteration=self.iteration)
             figures = self._update([*played.trajectories, *replayed])
             figures |= replay_figures
@@ -129,6 +132,8 @@ class Training:
                         "iteration": self.iteration,
                         "collect_seconds": round(collected - started, 4),
                         "update_seconds": round(time.perf_counter() - collected, 4),
+                        "waited": round(idle, 4),
+                        "worker_restarts": self.restarts(),
                     }
                 )
             if due := self.iteration % train.valid_every == 0 or self.iteration == train.iterations:
@@ -205,7 +210,7 @@ class Training:
 
     def _validate(self) -> None:
         """Play the valid tasks, the same every time, and remember the best weights."""
-        started = time.perf_counter()
+        started, idle = time.perf_counter(), self.collector.waited
         episodes = evaluation_episodes(
             self.valid,
             self.settings.train.valid_episodes,
@@ -213,12 +218,20 @@ class Training:
             stage=self.final_stage,
         )
         played = self._play(episodes, greedy=False)
+        took = time.perf_counter() - started
         success = success_rate(played.trajectories)
         if success >= self.best_success:
             self.best_iteration, self.best_success = self.iteration, success
         if self.crew.is_main:
-            took = round(time.perf_counter() - started, 4)
-            self.folder.time({"stage": "train", "iteration": self.iteration, "valid_seconds": took})
+            self.folder.time(
+                {
+                    "stage": "train",
+                    "iteration": self.iteration,
+                    "valid_seconds": round(took, 4),
+                    "waited": round(self.collector.waited - idle, 4),
+                    "worker_restarts": self.restarts(),
+                }
+            )
             self.folder.log(
                 {
                     "stage": "valid",

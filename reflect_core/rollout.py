@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import attrs
@@ -11,16 +14,19 @@ from reflect_core.grounding import without_actions
 from reflect_core.protocols import Environment, Expert, Policy, Reflector
 from reflect_core.records import (
     Assignment,
+    Choice,
     Draws,
     Hint,
     Observation,
     PastTurn,
     State,
+    Step,
     Task,
     Trajectory,
     Transition,
 )
 from reflect_core.streams import stream, stream_seed
+from reflect_core.workers import EnvironmentRaised, Pipelined
 
 
 @attrs.frozen
@@ -112,13 +118,22 @@ def evaluation_episodes(
     return planned
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Live:
-    """An episode in progress."""
+    """An episode in progress.
 
+    Args:
+        place: Of its environment among the collector's.
+        awaited: The call that was begun and whose answer is still to be had.
+    """
+
+    place: int
     environment: Environment
     episode: Episode
-    observation: Observation
+    awaited: Callable[[], Observation | Step]
+    observation: Observation = attrs.field(init=False)
+    reflection: str = ""
+    choice: Choice | None = None
     history: list[PastTurn] = attrs.field(factory=list)
     transitions: list[Transition] = attrs.field(factory=list)
     over: bool = False
@@ -129,12 +144,50 @@ class _Live:
     def draws(self, seed: int) -> Draws:
         return Draws(seed, (*self.episode.name, "turn", len(self.history)))
 
+    def act(self, reflection: str, choice: Choice) -> None:
+        """Begin a turn."""
+        self.reflection, self.choice = reflection, choice
+        self.awaited = begin_step(self.environment, self.observation.legal_actions[choice.index])
+
+    def take(self, answer: Observation | Step) -> None:
+        """The environment's answer to the reset or to the turn that was begun."""
+        if isinstance(answer, Observation):
+            self.observation = answer
+            return
+        assert self.choice is not None
+        turn = Transition(
+            self.observation, self.reflection, self.choice, answer.reward, answer.shaping
+        )
+        self.transitions.append(turn)
+        self.history.append(PastTurn(self.observation.text, turn.action))
+        self.observation = answer.observation
+        self.over = answer.over
+        self.terminated, self.truncated = answer.terminated, answer.truncated
+        self.success = answer.success
+
+
+def begin_reset(environment: Environment, episode: Episode) -> Callable[[], Observation]:
+    """Begin an episode; the result waits for what is seen. In this process, it does the work."""
+    task, seed, stage = episode.task, episode.environment_seed, episode.stage
+    if isinstance(environment, Pipelined):
+        return environment.begin_reset(task, seed=seed, stage=stage)
+    return functools.partial(environment.reset, task, seed=seed, stage=stage)
+
+
+def begin_step(environment: Environment, action: str) -> Callable[[], Step]:
+    """Begin a turn, in the same way."""
+    if isinstance(environment, Pipelined):
+        return environment.begin_step(action)
+    return functools.partial(environment.step, action)
+
 
 class Collector:
     """Plays episodes with a reflector and a policy.
 
     Episodes run in cohorts of ``num_envs`` by their index, never by arrival, so that the
-    batches of the model calls, and with them the last bits of the results, repeat.
+    batches of the model calls, and with them the last bits of the results, repeat. Where the
+    environments work in other processes, a cohort is played in two halves: one is with the
+    players while the other steps.
 
     Args:
         make_environment: Builds one environment; called up to ``num_envs`` times.
@@ -166,6 +219,8 @@ class Collector:
         self.needs_expert = needs_expert
         self.reflect_probability = reflect_probability
         self.name_actions = name_actions
+        self.waited = 0.0
+        """Seconds in which environments were at work, or waited for, and no model was."""
         self._environments: list[Environment] = []
 
     def play(
@@ -202,50 +257,51 @@ class Collector:
         self, episodes: Sequence[Episode], greedy: bool, failures: list[str]
     ) -> list[Trajectory]:
         while len(self._environments) < len(episodes):
-            self._environments.append(self.make_environment())
-        live: list[_Live] = []
-        for place, episode in enumerate(episodes):
-            environment = self._environments[place]
-            try:
-                observation = environment.reset(
-                    episode.task, seed=episode.environment_seed, stage=episode.stage
-                )
-            except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
-                self._failed(place, episode, error, failures)
-            else:
-                live.append(_Live(environment, episode, observation))
+            self._environments.append(self._new_environment())
+        live = [
+            _Live(place, environment, episode, begin_reset(environment, episode))
+            for place, (environment, episode) in enumerate(
+                zip(self._environments, episodes, strict=False)
+            )
+        ]
+        # the environments of one half are at work while the model is on the other
+        apart = any(isinstance(one.environment, Pipelined) for one in live)
+        middle = (len(live) + 1) // 2 if apart else len(live)
+        halves = [half for half in (live[:middle], live[middle:]) if half]
         finished: dict[int, Trajectory] = {}
-        while running := [one for one in live if not one.over]:
-            for one in self._turn(running, greedy, failures):
-                finished[one.episode.index] = self._trajectory(one, greedy)
+        while not all(one.over for one in live):
+            for half in halves:
+                for one in self._answered(half, failures):
+                    if one.over:
+                        finished[one.episode.index] = self._trajectory(one, greedy)
+                self._act([one for one in half if not one.over], greedy)
         return [finished[index] for index in sorted(finished)]
 
-    def _turn(self, running: Sequence[_Live], greedy: bool, failures: list[str]) -> Iterator[_Live]:
-        """One turn of every running episode; yields those that ended well."""
+    def _answered(self, part: Sequence[_Live], failures: list[str]) -> Iterator[_Live]:
+        """Wait for the environments; yields the episodes that were not dropped."""
+        for one in part:
+            if one.over:
+                continue
+            try:
+                with self._waiting():
+                    answer = one.awaited()
+            except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
+                one.over = True
+                self._failed(one, error, failures)
+            else:
+                one.take(answer)
+                yield one
+
+    def _act(self, running: Sequence[_Live], greedy: bool) -> None:
+        """Let the players choose, and begin what they chose."""
+        if not running:
+            return
         states = [self._state(one) for one in running]
         draws = [one.draws(self.seed) for one in running]
         reflections = self._reflect(states, draws, greedy)
         choices = self.policy.act(states, reflections, draws, greedy=greedy)
         for one, reflection, choice in zip(running, reflections, choices, strict=True):
-            action = one.observation.legal_actions[choice.index]
-            try:
-                step = one.environment.step(action)
-            except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
-                one.over = True
-                self._failed(
-                    self._environments.index(one.environment), one.episode, error, failures
-                )
-                continue
-            one.transitions.append(
-                Transition(one.observation, reflection, choice, step.reward, step.shaping)
-            )
-            one.history.append(PastTurn(one.observation.text, action))
-            one.observation = step.observation
-            if step.over:
-                one.over = True
-                one.terminated, one.truncated = step.terminated, step.truncated
-                one.success = step.success
-                yield one
+            one.act(reflection, choice)
 
     def _reflect(self, states: Sequence[State], draws: Sequence[Draws], greedy: bool) -> list[str]:
         """One reflection per state, empty where the reflector is not asked."""
@@ -269,7 +325,8 @@ class Collector:
                     why="it does not implement expert_action and expert_reflection",
                     then="choose a reflector and a policy that need none",
                 )
-            hint = Hint(one.environment.expert_action(), one.environment.expert_reflection())
+            with self._waiting():
+                hint = Hint(one.environment.expert_action(), one.environment.expert_reflection())
         return State(one.episode.task, one.observation, tuple(one.history), hint)
 
     def _trajectory(self, one: _Live, greedy: bool) -> Trajectory:
@@ -292,13 +349,29 @@ class Collector:
             learn_turns=one.episode.learn_turns,
         )
 
-    def _failed(self, place: int, episode: Episode, error: Exception, failures: list[str]) -> None:
-        failures.append(f"{episode.task.task_id}: {type(error).__name__}: {error}")
+    def _failed(self, one: _Live, error: Exception, failures: list[str]) -> None:
+        # what was raised in a worker tells its own kind
+        kind = "" if isinstance(error, EnvironmentRaised) else f"{type(error).__name__}: "
+        failures.append(f"{one.episode.task.task_id}: {kind}{error}")
         try:
-            self._environments[place].close()
+            one.environment.close()
         except Exception as closing:  # noqa: BLE001 - it is thrown away in any case
             failures[-1] += f" (and close raised {type(closing).__name__})"
-        self._environments[place] = self.make_environment()
+        self._environments[one.place] = self._new_environment()
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.waited += time.perf_counter() - started
+
+    def _new_environment(self) -> Environment:
+        environment = self.make_environment()
+        if isinstance(environment, Pipelined):
+            environment.foresee = self.needs_expert
+        return environment
 
 
 def asked(draws: Draws, probability: float) -> bool:

@@ -138,7 +138,9 @@ def _lesson(session: Session, advance: Callable[..., None]) -> Lesson:
     common: dict[str, Any] = {"seed": session.settings.seed, "stages": session.env_spec.stages}
     tasks, settings = session.divided[0], session.settings.teach
     if session.settings.teacher.name == "expert":
-        return teach(session.environment, tasks, settings, progress=advance, **common)
+        first = session.environment
+        with session.more_environments() as others:
+            return teach(first, tasks, settings, others=others, progress=advance, **common)
     return tutor(
         session.make_environment,
         tasks,
@@ -168,6 +170,7 @@ def _train(session: Session) -> None:
         crew=session.crew,
         tokens=lambda: session.models.meter.reading().figures(),
         alarms=session.alarms,
+        restarts=lambda: session.workers.restarts if session.workers else 0,
     )
     if session.crew.is_main:
         _check_machine(session)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -22,6 +23,7 @@ from reflect_core.rollout import Collector
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
 from reflect_core.teach import divide
+from reflect_core.workers import Registered, WorkerPool
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -81,8 +83,24 @@ class Session:
         self.alarms = Alarms(progress.warn)
         self._collectors: list[Collector] = []
 
+    @functools.cached_property
+    def workers(self) -> WorkerPool | None:
+        """The processes in which environments live; None where they live in this one."""
+        rollout, env = self.settings.rollout, self.settings.env
+        if not rollout.workers:
+            return None
+        return WorkerPool(
+            Registered(env.name, env.options, EnvironmentContext(self.settings.seed)),
+            workers=rollout.workers,
+            timeout=rollout.worker_timeout,
+            memory=rollout.worker_memory,
+            name=env.name,
+        )
+
     def make_environment(self) -> Environment:
         """One more instance of the run's environment."""
+        if self.workers is not None:
+            return self.workers.environment()
         return self.env_spec.factory(
             self.settings.env.options, EnvironmentContext(self.settings.seed)
         )
@@ -91,6 +109,16 @@ class Session:
     def environment(self) -> Environment:
         """An instance for listing tasks and for teaching."""
         return self.make_environment()
+
+    @contextlib.contextmanager
+    def more_environments(self) -> Iterator[list[Environment]]:
+        """With :attr:`environment` one in each worker; none where there are no workers."""
+        more = [self.make_environment() for _ in range(self.settings.rollout.workers - 1)]
+        try:
+            yield more
+        finally:
+            for environment in more:
+                environment.close()
 
     @functools.cache  # noqa: B019 - a session lives as long as its run
     def tasks(self, split: str) -> Sequence[Task]:
@@ -200,11 +228,15 @@ class Session:
         return self.collector(self.reflector, self.policy, needs_expert=needs_expert)
 
     def close(self) -> None:
-        """Close every environment, and the players that hold something open."""
-        for collector in self._collectors:
-            collector.close()
-        if "environment" in self.__dict__:
-            self.environment.close()
+        """Close every environment, their workers, and the players that hold something open."""
+        try:
+            for collector in self._collectors:
+                collector.close()
+            if "environment" in self.__dict__:
+                self.environment.close()
+        finally:
+            if "workers" in self.__dict__ and self.workers is not None:
+                self.workers.close()
         for player in ("reflector", "teacher"):
             if player in self.__dict__ and (close := getattr(getattr(self, player), "close", None)):
                 close()

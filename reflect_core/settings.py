@@ -99,6 +99,19 @@ class RolloutSettings:
         True, "Tell the policy where a reflection names no legal action."
     )
     history: int = option(-1, "Past turns shown in the prompt; -1 for all that fit.", minimum=-1)
+    workers: int = option(
+        0,
+        "Processes for environments that are slow, leak or crash; 0 plays them in this one.",
+        minimum=0,
+    )
+    worker_timeout: float = option(
+        120.0, "Seconds that one call of an environment in a worker may take.", minimum=0.01
+    )
+    worker_memory: float = option(
+        2048.0,
+        "MiB above which a worker is replaced between episodes; 0 for no limit.",
+        minimum=0,
+    )
     failed_episodes: float = option(
         0.05, "Share of failed episodes above which the run stops.", minimum=0, maximum=1
     )

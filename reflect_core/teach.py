@@ -7,8 +7,11 @@ state that follows becomes the example, the wrong action itself never does.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterator, Sequence
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -20,6 +23,9 @@ from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Example, PastTurn, State, Step, Task
 from reflect_core.settings import TeachSettings
 from reflect_core.streams import stream, stream_seed
+
+Planned = tuple[int, Task, str, int]
+"""An episode to teach: its number, task, stage and the environment's seed."""
 
 TRIES = 8
 """Wrong actions that are tried before an episode is taken to have no way back."""
@@ -41,6 +47,13 @@ class Lesson:
     unsolved: list[str]
     without_negative: int
     unanswered: int = 0
+
+    def add(self, other: Lesson) -> None:
+        """Take in what another one gave."""
+        self.examples += other.examples
+        self.unsolved += other.unsolved
+        self.without_negative += other.without_negative
+        self.unanswered += other.unanswered
 
 
 class Walk:
@@ -112,6 +125,7 @@ def teach(
     *,
     seed: int,
     stages: Sequence[str],
+    others: Sequence[Environment] = (),
     progress: Callable[[], None] = lambda: None,
 ) -> Lesson:
     """Let the expert play ``settings.episodes`` episodes over the tasks in turn.
@@ -123,6 +137,8 @@ def teach(
         seed: Root of the random streams.
         stages: The environment's stages, the real task last. With ``settings.stages`` "all"
             episodes go through them in turn, else all are of the last.
+        others: More of the same, each in a process of its own as ``environment`` is, so that
+            episodes can be played at the same time; the examples are the same.
         progress: Called after each episode.
 
     Raises:
@@ -137,26 +153,11 @@ def teach(
     if not tasks:
         raise ReflectError("there are no train tasks to teach from")
     lesson = Lesson([], [], 0)
-    for number, task, stage, environment_seed in schedule(tasks, settings, seed, stages):
-        path = _positive(environment, task, environment_seed, stage)
-        if path is None:
-            lesson.unsolved.append(task.task_id)
-        else:
-            lesson.examples.extend(path)
-            wanted = negatives_of(settings.negatives, seed, number)
-            moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
-            found = [
-                Example(
-                    "negative",
-                    walk.state(),
-                    walk.expert.expert_reflection(),
-                    walk.expert.expert_action(),
-                    wrong_action=wrong,
-                )
-                for walk, wrong in moves
-            ]
-            lesson.examples.extend(found)
-            lesson.without_negative += wanted - len(found)
+    episode = functools.partial(_episode, settings, seed)
+    for part in _side_by_side(
+        episode, [environment, *others], schedule(tasks, settings, seed, stages)
+    ):
+        lesson.add(part)
         progress()
     if settings.episodes and not lesson.examples:
         raise ReflectError(
@@ -167,9 +168,65 @@ def teach(
     return lesson
 
 
+def _episode(
+    settings: TeachSettings,
+    seed: int,
+    environment: Environment,
+    planned: Planned,
+) -> Lesson:
+    """What one episode teaches."""
+    number, task, stage, environment_seed = planned
+    path = _positive(environment, task, environment_seed, stage)
+    if path is None:
+        return Lesson([], [task.task_id], 0)
+    wanted = negatives_of(settings.negatives, seed, number)
+    moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
+    found = [
+        Example(
+            "negative",
+            walk.state(),
+            walk.expert.expert_reflection(),
+            walk.expert.expert_action(),
+            wrong_action=wrong,
+        )
+        for walk, wrong in moves
+    ]
+    return Lesson([*path, *found], [], wanted - len(found))
+
+
+def _side_by_side(
+    episode: Callable[[Environment, Planned], Lesson],
+    environments: Sequence[Environment],
+    planned: Iterable[Planned],
+) -> Iterator[Lesson]:
+    """The episodes' lessons in their order; a thread waits for each environment."""
+    if len(environments) == 1:
+        yield from (episode(environments[0], each) for each in planned)
+        return
+    free: queue.SimpleQueue[Environment] = queue.SimpleQueue()
+    for environment in environments:
+        free.put(environment)
+
+    def play(each: Planned) -> Lesson:
+        environment = free.get()
+        try:
+            return episode(environment, each)
+        finally:
+            free.put(environment)
+
+    with ThreadPoolExecutor(len(environments)) as threads:
+        playing = [threads.submit(play, each) for each in planned]
+        try:
+            for future in playing:
+                yield future.result()
+        finally:
+            for future in playing:
+                future.cancel()
+
+
 def schedule(
     tasks: Sequence[Task], settings: TeachSettings, seed: int, stages: Sequence[str]
-) -> Iterator[tuple[int, Task, str, int]]:
+) -> Iterator[Planned]:
     """The episodes to teach: number, task, stage and the environment's seed of each.
 
     Passes over the tasks in one shuffled order. Where all stages are shown, a task's next visit

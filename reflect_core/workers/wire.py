@@ -1,0 +1,123 @@
+"""What goes over the pipe between a run and a worker, as plain picklable values."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import attrs
+
+from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.records import Hint, Observation, Task
+
+
+class EnvironmentRaised(Exception):
+    """An environment in a worker raised; ``str`` is ``ErrorType: text``, as it was there."""
+
+
+@attrs.frozen
+class Start:
+    """How an episode begins: the arguments of ``reset``."""
+
+    task: Task
+    seed: int
+    stage: str | None
+
+
+@attrs.frozen
+class Past:
+    """An episode under way, enough to bring another process to the same state.
+
+    Args:
+        start: How it began.
+        actions: What was done since.
+        observation: What was seen last; None where the answer to ``reset`` got lost.
+    """
+
+    start: Start
+    actions: tuple[str, ...]
+    observation: Observation | None
+
+
+@attrs.frozen
+class Request:
+    """One call of an environment.
+
+    Args:
+        environment: Its number; one that the worker does not know is built.
+        verb: A method of :class:`Environment` or :class:`Expert`, ``build`` or ``close``.
+        args: Its arguments; of ``reset`` a :class:`Start`.
+        past: Replayed before the call, where the process does not hold the episode.
+        hint: Ask the expert about the state reached, in the same answer.
+        limit: Seconds after which the worker ends itself, if nobody else has done so.
+    """
+
+    environment: int
+    verb: str
+    args: tuple[Any, ...] = ()
+    past: Past | None = None
+    hint: bool = False
+    limit: float = 0.0
+
+
+@attrs.frozen
+class Failure:
+    """What an environment raised, without the exception itself, which may not pickle.
+
+    Args:
+        kind: Name of its class.
+        text: What it says.
+        trace: Where, as Python prints it.
+        over: It was :class:`EpisodeOver`.
+        parts: ``what``, ``why``, ``then`` and ``details`` of a :class:`ReflectError`.
+    """
+
+    kind: str
+    text: str
+    trace: str
+    over: bool = False
+    parts: tuple[str, str | None, str | None, tuple[str, ...]] | None = None
+
+    @classmethod
+    def of(cls, error: Exception) -> Failure:
+        """Take an exception down."""
+        parts = None
+        if isinstance(error, ReflectError):
+            parts = (error.what, error.why, error.then, error.details)
+        return cls(
+            type(error).__name__,
+            str(error),
+            "".join(traceback.format_exception(error)),
+            isinstance(error, EpisodeOver),
+            parts,
+        )
+
+    def error(self) -> Exception:
+        """An exception that says the same here."""
+        raised: Exception
+        if self.over:
+            raised = EpisodeOver(self.text)
+        elif self.parts is not None:
+            what, why, then, details = self.parts
+            raised = ReflectError(what, why=why, then=then, details=details)
+        else:
+            raised = EnvironmentRaised(f"{self.kind}: {self.text}")
+        raised.add_note(f"in a worker:\n{self.trace}")
+        return raised
+
+
+@attrs.frozen
+class Reply:
+    """The answer to a :class:`Request`.
+
+    Args:
+        value: What the method returned; of ``build`` whether the environment has an expert.
+        hint: The expert's word, if it was asked and had one.
+        failure: What was raised instead.
+        memory: Of the process, MiB.
+    """
+
+    value: Any = None
+    hint: Hint | None = None
+    failure: Failure | None = None
+    memory: float = 0.0
