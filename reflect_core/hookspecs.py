@@ -11,9 +11,10 @@ all plugins are asked, none wins by order of installation: a name offered twice 
     def reflect_environments():
         yield EnvironmentSpec(name="maze", factory=make_maze, config=MazeConfig, summary="...")
 
-Beside its hooks a plugin may say for which :data:`API_VERSION` it was written, and is then
-refused by name, not by accident, where that does not fit: ``REFLECT_API = 1``. No other
-function in it may be called ``reflect_...``: it would be taken for a misspelt hook.
+Beside its hooks a plugin says for which :data:`API_VERSION` it was written, and is then
+refused by name, not by accident, where that does not fit: ``REFLECT_API = 1``. The rules are
+in ``docs/reference/api-versions.md``. No other function in it may be called ``reflect_...``: it
+would be taken for a misspelt hook.
 
 Keep heavy imports (torch, gymnasium, your engine) inside ``factory``: the module that holds
 the hooks is imported by every command, ``reflect --help`` included.
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 PROJECT = "reflect"
 API_VERSION = 1
-"""Raised when a plugin written for the old number could break."""
+"""Number of this plugin API; every change that a plugin can make use of raises it."""
+OLDEST_API = 1
+"""Oldest API whose plugins work here; raised when something that they may use goes or changes."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

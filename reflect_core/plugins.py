@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
+import importlib.util
 import inspect
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -14,7 +19,6 @@ import pluggy
 from reflect_core import hookspecs
 from reflect_core.errors import PluginError, choices
 from reflect_core.hookspecs import (
-    API_VERSION,
     CurriculumSpec,
     EnvironmentSpec,
     PolicySpec,
@@ -26,6 +30,8 @@ from reflect_core.hookspecs import (
 __all__ = ["DISABLE", "KINDS", "Broken", "Kind", "Offer", "Registry", "load"]
 
 GROUP = hookspecs.PROJECT
+STATEMENT = "REFLECT_API"
+"""The name under which a plugin states the API that it was written for."""
 DISABLE = "REFLECT_DISABLE_PLUGINS"
 """Environment variable: plugins to leave out, by plugin or distribution, with commas."""
 
@@ -184,9 +190,7 @@ def load(
             offers += _ask(point.load(), point.name, distribution, version)
         # SystemExit as well: a plugin must not be able to end the program by being installed
         except (Exception, SystemExit) as error:  # noqa: BLE001, recorded below
-            then = error.then if isinstance(error, PluginError) else None
-            cause = _cause(error)
-            broken.append(Broken(point.name, distribution, version, cause, then))
+            broken.append(_broken(point, distribution, version, error))
 
     by_key: dict[tuple[str, str], list[Offer[Any]]] = {}
     for kind, offer in offers:
@@ -206,23 +210,11 @@ def load(
 def _ask(
     plugin: object, name: str, distribution: str, version: str
 ) -> list[tuple[str, Offer[Any]]]:
-    """Everything that one plugin offers, as ``(kind, offer)``.
-
-    Each plugin has a manager of its own, so that nothing it does can touch another's hooks.
-    """
-    wanted = getattr(plugin, "REFLECT_API", API_VERSION)
-    if wanted != API_VERSION:
-        newer = isinstance(wanted, int) and wanted > API_VERSION
-        raise PluginError(
-            f"it was written for plugin API {wanted!r}, this reflect-core has {API_VERSION}",
-            then=f"install a newer {'reflect-core' if newer else distribution}",
-        )
-    _check_names(plugin)
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    manager.register(plugin, name=name)
-    manager.check_pending()
-
+    """Everything that one plugin offers, as ``(kind, offer)``."""
+    refusal = _refusal(getattr(plugin, STATEMENT, hookspecs.API_VERSION), distribution)
+    if refusal is not None:
+        raise refusal
+    manager = _manager(plugin, name)
     found: list[tuple[str, Offer[Any]]] = []
     for kind in KINDS:
         for specs in getattr(manager.hook, kind.hook)():
@@ -232,18 +224,113 @@ def _ask(
     return found
 
 
-def _check_names(plugin: object) -> None:
-    """Refuse functions that look like hooks and would never be called."""
-    hooks = {kind.hook for kind in KINDS}
+def _manager(plugin: object, name: str, hooks: ModuleType = hookspecs) -> pluggy.PluginManager:
+    """A manager for one plugin alone, so that nothing it does can touch another's hooks.
+
+    Args:
+        plugin: Implements any of the hooks, with any of their arguments.
+        name: The plugin's.
+        hooks: The hooks that there are.
+
+    Raises:
+        PluginError: Something in it looks like a hook and is none, or asks for what none gives.
+    """
+    _check_hooks(plugin, hooks)
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hooks)
+    manager.register(plugin, name=name)
+    manager.check_pending()
+    return manager
+
+
+def _refusal(stated: object, distribution: str) -> PluginError | None:
+    """Why a plugin that states this API cannot be used here; None where it can."""
+    oldest, newest = hookspecs.OLDEST_API, hookspecs.API_VERSION
+    if type(stated) is not int:  # True is no version
+        return PluginError(
+            f"{STATEMENT} must be a whole number, not {stated!r}",
+            then=f"write {STATEMENT} = {newest} in the plugin",
+        )
+    if oldest <= stated <= newest:
+        return None
+    here = f"{newest}" if oldest == newest else f"{oldest} to {newest}"
+    newer = "reflect-core" if stated > newest else distribution
+    return PluginError(
+        f"it was written for plugin API {stated}, this reflect-core has {here}",
+        then=f"install a newer {newer}",
+    )
+
+
+def _broken(
+    point: importlib.metadata.EntryPoint, distribution: str, version: str, error: BaseException
+) -> Broken:
+    """A plugin that failed, with the deepest cause there is.
+
+    One that was written for another API often fails before it can state that: it imports what
+    is not here. What its source says then counts for more than the error.
+    """
+    cause = _cause(error)
+    then = error.then if isinstance(error, PluginError) else None
+    stated = _stated_api(point.module)
+    refusal = None if stated is None else _refusal(stated, distribution)
+    if refusal is not None and refusal.what != cause:
+        cause, then = f"{refusal.what} ({cause})", refusal.then
+    return Broken(point.name, distribution, version, cause, then)
+
+
+def _stated_api(module: str) -> object:
+    """What a module's source gives as its API, without running it; None where it says nothing."""
+    source = _source(module)
+    if source is None:
+        return None
+    try:
+        tree = ast.parse(source.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(to, ast.Name) and to.id == STATEMENT for to in targets):
+                return node.value.value
+    return None
+
+
+def _source(module: str) -> Path | None:
+    """A module's file, found without importing the packages that it is in."""
+    name, *rest = module.split(".")
+    try:
+        found = importlib.util.find_spec(name)
+    except ValueError:  # a module that was put together in memory
+        return None
+    for part in rest:
+        if found is None or found.submodule_search_locations is None:
+            return None
+        name = f"{name}.{part}"
+        found = PathFinder.find_spec(name, found.submodule_search_locations)
+    return Path(found.origin) if found is not None and found.has_location and found.origin else None
+
+
+def _check_hooks(plugin: object, hooks: ModuleType) -> None:
+    """Refuse functions that look like hooks and would never be called, or not as they expect."""
+    names = {name for name in dir(hooks) if name.startswith("reflect_")}
     for name in dir(plugin):
-        if not name.startswith("reflect_") or not inspect.isroutine(getattr(plugin, name)):
+        function = getattr(plugin, name)
+        if not name.startswith("reflect_") or not inspect.isroutine(function):
             continue
-        if name not in hooks:
+        if name not in names:
             raise PluginError(
-                f"{name!r} is not a hook; {'; '.join(choices(name, hooks, called='hooks'))}"
+                f"{name!r} is not a hook; {'; '.join(choices(name, names, called='hooks'))}"
             )
-        if not hasattr(getattr(plugin, name), f"{GROUP}_impl"):
+        if not hasattr(function, f"{GROUP}_impl"):
             raise PluginError(f"{name!r} is not marked with @hookimpl")
+        given = inspect.signature(getattr(hooks, name)).parameters
+        for asked in inspect.signature(function).parameters.values():
+            passed = asked.kind in {asked.POSITIONAL_ONLY, asked.POSITIONAL_OR_KEYWORD}
+            if passed and asked.default is asked.empty and asked.name not in {*given, "self"}:
+                raise PluginError(
+                    f"{name!r} asks for {asked.name!r}, which the hook does not have",
+                    then="install a newer reflect-core, or leave the argument out",
+                )
 
 
 def _check_spec(spec: object, kind: Kind) -> None:

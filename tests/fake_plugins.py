@@ -33,9 +33,10 @@ class FakeEntryPoint:
         loader: Callable[[], object],
         distribution: str | None = None,
         version: str = "0.1.0",
+        module: str | None = None,
     ) -> None:
         self.name = name
-        self.value = f"{name}.plugin"
+        self.module = self.value = module or f"{name}.plugin"
         self.dist = FakeDistribution(distribution or f"reflect-{name}", version)
         self.load = loader
 
