@@ -19,15 +19,13 @@ from reflect_core.lm.batch import PromptBatch, by_length, prompt_batch
 from reflect_core.lm.encode import Encoded, Encoder
 from reflect_core.lm.generate import inverse_cdf
 from reflect_core.lm.pool import ModelPool, Player
-from reflect_core.lm.sft import StepBatches, fit
+from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import draw_menu, policy_segments
 from reflect_core.records import Choice, Draws, Example, State, Tokens, Transition
 from reflect_core.rollout import asked
 from reflect_core.settings import Settings
 
 VALUE_HEAD = "value_head.safetensors"
-PARTS = 2
-"""Pieces in which a step of the warm-up is computed: its prompts hold whole menus."""
 ROWS = 32
 """Prompts in one forward pass of a rollout; alike in length, so little is padded."""
 

@@ -16,13 +16,16 @@ from reflect_core.settings import SftSettings
 from reflect_core.streams import stream
 
 Progress = Callable[[int, float], None]
+PARTS = 4
+"""Pieces in which a player's step is computed: prompts hold whole listings and menus."""
 
 
 class StepBatches(Dataset[Any]):
     """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
 
     With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
-    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``.
+    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``. Each
+    piece weighs the same; a loss that is a mean over tokens weighs them within their piece.
 
     Args:
         build: Makes a batch from the indices of its examples, the step, and the place of the

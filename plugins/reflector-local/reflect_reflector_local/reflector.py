@@ -14,12 +14,12 @@ from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
 from reflect_core.lm.generate import generate
 from reflect_core.lm.pool import ModelPool
-from reflect_core.lm.sft import StepBatches, fit
+from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import reflector_segments
 from reflect_core.records import Example
 from reflect_core.settings import Settings
 
-ROWS = 64
+ROWS = 32
 """Prompts that are continued side by side."""
 
 
@@ -116,6 +116,7 @@ class LocalReflector:
             batch_size=sft.batch_size,
             seed=self.settings.seed,
             name="reflector",
+            parts=PARTS,
         )
         with self.player.active(training=True) as model:
             return fit(

@@ -28,7 +28,7 @@ class PpoConfig:
         maximum=1,
     )
     minibatch_size: int = option(32, "Turns per optimizer step.")
-    micro_batch_size: int = option(16, "Turns per forward pass; memory, not mathematics.")
+    micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.")
     max_grad_norm: float = option(0.5, "Gradient clipping.")
     target_kl: float | None = option(0.05, "Stop an update's passes above this approximate KL.")
     norm_adv: bool = option(True, "Standardise advantages over the iteration.")
