@@ -8,7 +8,10 @@ import click
 
 import reflect_core
 from reflect_core.cli.ablate import ablate
+from reflect_core.cli.check import check
 from reflect_core.cli.failures import EXIT_INTERRUPTED, EXIT_MISTAKE, Interrupted, explain
+from reflect_core.cli.new import new
+from reflect_core.cli.play import play
 from reflect_core.cli.plugins import plugins
 from reflect_core.cli.run import evaluate, report, run, sft, teach, train
 
@@ -27,7 +30,7 @@ def command() -> None:
     """Fine-tune small language models, online, to act in text environments."""
 
 
-for each in (run, teach, sft, train, evaluate, report, ablate, plugins):
+for each in (run, teach, sft, train, evaluate, report, ablate, plugins, check, new, play):
     command.add_command(each)
 
 

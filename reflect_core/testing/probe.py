@@ -1,0 +1,267 @@
+"""An environment in a process of its own: what it plays there, and what it does besides.
+
+The parent calls :func:`ask`, the child :func:`main`: it reads what to do from its standard input
+and watches what the interpreter tells its audit hooks.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import pickle
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import attrs
+
+from reflect_core.protocols import Environment
+from reflect_core.testing.explore import Plan, World, global_random, play
+from reflect_core.testing.places import Place
+
+__all__ = ["FromFile", "Installed", "Recipe", "Report", "ask"]
+
+HEAVY = ("torch", "transformers", "accelerate", "peft")
+CHILD = "from reflect_core.testing.probe import main; main()"
+PATIENCE = 600
+"""Seconds."""
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+CHANGES = {
+    "os.mkdir": (0,),
+    "os.rename": (0, 1),
+    "os.remove": (0,),
+    "os.rmdir": (0,),
+    "os.link": (1,),
+    "os.symlink": (1,),
+    "os.truncate": (0,),
+    "sqlite3.connect": (0,),
+}
+"""Audit events that change the disk, and which of their arguments are paths."""
+
+
+@attrs.frozen
+class Installed:
+    """An environment by the name under which a plugin offers it.
+
+    Args:
+        plugin: The entry point; ``builtin`` parts need none.
+        name: The environment's.
+        config: Its options.
+        seed: Of its context.
+    """
+
+    plugin: str
+    name: str
+    config: Any
+    seed: int = 0
+    early: ClassVar[bool] = True
+    """Whether all that is loaded for it is its own doing."""
+
+    def load(self) -> Callable[[], Environment]:
+        """Find it as a run does."""
+        from reflect_core.context import EnvironmentContext
+        from reflect_core.plugins import GROUP, load
+
+        points = importlib.metadata.entry_points(group=GROUP)
+        registry = load([point for point in points if point.name == self.plugin], disabled=())
+        factory = registry.find("environment", self.name).spec.factory
+        return lambda: factory(self.config, EnvironmentContext(self.seed))
+
+
+@attrs.frozen
+class FromFile:
+    """An environment that something in a file builds: ``name().make()`` or ``name()``.
+
+    Args:
+        file: A Python file.
+        name: A class with a method ``make``, or what gives the environment when it is called.
+    """
+
+    file: str
+    name: str
+    early: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, thing: Any) -> FromFile | None:
+        """By which a class or function can be found again; None where it cannot."""
+        file = getattr(sys.modules.get(thing.__module__), "__file__", None)
+        if file is None or "<locals>" in thing.__qualname__:
+            return None
+        return cls(file, thing.__qualname__)
+
+    def load(self) -> Callable[[], Environment]:
+        """Run the file as a module of its own."""
+        spec = importlib.util.spec_from_file_location("reflect_probed", self.file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        found: Any = module
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        if callable(getattr(found, "make", None)):
+            make: Callable[[], Environment] = found().make
+            return make
+        return found  # type: ignore[no-any-return]
+
+
+Recipe = Installed | FromFile
+
+
+@attrs.frozen
+class Report:
+    """What an environment did in a process of its own.
+
+    Args:
+        failure: Why there is no more to tell, on one line; empty where all went well.
+        last_lines: Of what the process wrote before it failed.
+        episodes: :meth:`Episode.keys` of each plan.
+        heavy_before: Something heavy was there before the environment was built.
+        imported: Heavy packages that it imported, and where.
+        writes: Changes of the disk outside the temporary folder, and where they were made.
+        moves: Changes of the working directory.
+    """
+
+    failure: str = ""
+    last_lines: Sequence[str] = ()
+    episodes: Sequence[Sequence[str]] = ()
+    heavy_before: bool = False
+    imported: Sequence[tuple[str, Place | None]] = ()
+    writes: Sequence[tuple[str, Place | None]] = ()
+    moves: Sequence[tuple[str, Place | None]] = ()
+
+
+def ask(recipe: Recipe, world: World, plans: Sequence[Plan]) -> Report:
+    """Build the environment in a fresh process, play the plans, and close it twice.
+
+    The process has another hash seed, so that the order of sets is another one, and a
+    temporary folder of its own.
+    """
+    try:
+        job = pickle.dumps((recipe.early, pickle.dumps((recipe, world, list(plans)))))
+    except Exception as error:  # noqa: BLE001, pickle raises many kinds; told
+        return Report(failure=f"{type(error).__name__}: {error}")
+    with tempfile.TemporaryDirectory(prefix="reflect-probe-") as scratch:
+        result = Path(scratch) / "result.json"
+        temporary = Path(scratch) / "tmp"
+        temporary.mkdir()
+        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
+            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+        }
+        command = [sys.executable, "-c", CHILD, str(result)]
+        try:
+            done = subprocess.run(
+                command, input=job, env=environment, capture_output=True, timeout=PATIENCE,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return Report(failure=f"it was not done after {PATIENCE} seconds")
+        if not result.exists():
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            last = lines[-1] if lines else f"exit code {done.returncode}"
+            return Report(failure=last, last_lines=lines[-8:-1])
+        return _read(json.loads(result.read_text(encoding="utf-8")))
+
+
+def _read(found: dict[str, Any]) -> Report:
+    for name in ("imported", "writes", "moves"):
+        found[name] = [(what, place and Place(*place)) for what, place in found[name]]
+    return Report(**found)
+
+
+class Watch:
+    """Notes what happens between ``on`` and ``off``.
+
+    Audit hooks cannot be taken away, so there is one for the life of the process.
+    """
+
+    def __init__(self) -> None:
+        self.watching = False
+        self.allowed = Path(tempfile.gettempdir()).resolve()
+        self.seen: dict[str, list[tuple[str, tuple[str, int, str] | None]]] = {
+            "imported": [],
+            "writes": [],
+            "moves": [],
+        }
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.watching:
+            return
+        self.watching = False  # what happens in here is not of interest
+        try:
+            self._note(event, arguments)
+        finally:
+            self.watching = True
+
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "import" and arguments[0] in HEAVY:
+            self._add("imported", str(arguments[0]))
+        elif event == "open" and _writes(*arguments[1:3]):
+            self._write("it wrote to", arguments[0])
+        elif event == "os.chdir":
+            self._add("moves", f"it changed to {arguments[0]}")
+        elif event in CHANGES:
+            for number in CHANGES[event]:
+                self._write(f"{event} of", arguments[number])
+
+    def _write(self, what: str, path: Any) -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a file descriptor: it was seen when it was opened
+        full = Path(os.fsdecode(path)).absolute().resolve()
+        if not full.is_relative_to(self.allowed) and full != Path(os.devnull):
+            self._add("writes", f"{what} {full}")
+
+    def _add(self, kind: str, what: str) -> None:
+        self.seen[kind].append((what, _caller()))
+
+
+def _writes(mode: str | None, flags: int) -> bool:
+    if isinstance(mode, str):
+        return bool(set(mode) & set("wax+"))
+    return bool(flags & WRITING)
+
+
+def _caller() -> tuple[str, int, str] | None:
+    """The innermost line on the stack that is neither Python's own nor the kit's."""
+    standard = sysconfig.get_path("stdlib")
+    kit = str(Path(__file__).parent)
+    frame = sys._getframe()
+    while frame is not None:
+        file = frame.f_code.co_filename
+        library = file.startswith(standard) and "site-packages" not in file
+        if not library and not file.startswith(("<", kit)):
+            return file, frame.f_lineno, frame.f_code.co_qualname
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def main() -> None:
+    """Do what the standard input says and write what was seen to the file that is named."""
+    early, job = pickle.load(sys.stdin.buffer)
+    watch = Watch()
+    watch.watching = early
+    recipe, world, plans = pickle.loads(job)
+    make = recipe.load()
+    heavy_before = not early and any(name in sys.modules for name in HEAVY)
+    episodes = []
+    watch.watching = True
+    for plan in plans:
+        with global_random(0):
+            environment = make()
+            episodes.append(play(environment, plan, world).keys())
+            environment.close()
+    watch.watching = False
+    seen = {"episodes": episodes, "heavy_before": heavy_before, **watch.seen}
+    Path(sys.argv[1]).write_text(json.dumps(seen), encoding="utf-8")

@@ -1,0 +1,194 @@
+"""The contract of environments passes what is right and finds what is wrong, that and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+from mutants import lamps_again
+from mutants.common import Mutant
+from mutants.environments import MUTANTS, examine
+from mutants.lamps import OPTIONS, Right
+from mutants.maze import Maze, MazeConfig
+
+from reflect_core import EnvironmentSpec
+from reflect_core.testing import EnvironmentContract, Lamps
+from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
+from reflect_core.testing.laws import Effort, Examiner, Outcome
+from reflect_core.testing.probe import FromFile
+
+FROM_PROCESS = {"spawns", "fresh-process", "light", "files", "folder"}
+LITTLE = Effort(max_examples=10)
+
+
+class TestFilesys(EnvironmentContract):
+    spec = "filesys"
+    options = {"corpus": "synthetic", "train_tasks": 40}  # noqa: RUF012
+    max_examples = 20
+
+
+class TestLamps(EnvironmentContract):
+    horizon = 2
+    max_examples = 20
+
+    def make(self):
+        return Lamps()
+
+
+class TestMaze(EnvironmentContract):
+    spec = EnvironmentSpec(
+        name="maze",
+        factory=lambda config, context: Maze(config),
+        config=MazeConfig,
+        stages=("key", "door"),
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "known", [Mutant(Right, "", "", "", more=OPTIONS), Mutant(Maze, "", "", "")], ids=str
+)
+def test_there_is_no_false_alarm_whatever_the_seed(known: Mutant, seed: int) -> None:
+    found = examine(known, Effort(seed=seed))
+    assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+
+
+def breaks_it_alone(mutant: Mutant, found: dict[str, Outcome]) -> None:
+    failed = {name: found[name].explain() for name in found if found[name].status == "failed"}
+    assert set(failed) == {mutant.law}, "\n".join(failed.values())
+    text = failed[mutant.law]
+    assert mutant.tells in text
+    assert "likely cause: " in text
+    place = found[mutant.law].place
+    assert place is not None, text
+    lines = Path(place.file).read_text(encoding="utf-8").splitlines()
+    assert mutant.method in place.name or mutant.method in lines[place.line - 1], text
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_what_is_wrong_is_found_and_nothing_else_is_blamed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lamps_again.BuiltHereOnly, "here", ["lamps.toml"])
+    mutant = MUTANTS[name]
+    found = examine(mutant)
+    breaks_it_alone(mutant, found)
+    assert Path.cwd() == tmp_path
+    if not mutant.fresh:
+        assert all(found[law].status == "skipped" for law in FROM_PROCESS)
+
+
+def test_each_law_of_environments_has_a_mutant_that_breaks_it() -> None:
+    assert {mutant.law for mutant in MUTANTS.values()} == {law.name for law in ENVIRONMENT_LAWS}
+
+
+@attrs.frozen
+class Config:
+    size: object = 1
+
+
+@pytest.mark.parametrize("size", [lambda: 1, object()], ids=["no pickle", "another one"])
+def test_a_config_that_does_not_pickle_is_found(size: object) -> None:
+    more = {**OPTIONS, "config": Config(size)}
+    mutant = Mutant(Right, "spawns", "a lambda", "__init__", fresh=True, more=more)
+    breaks_it_alone(mutant, examine(mutant, LITTLE))
+
+
+def told(make, **more) -> dict[str, Outcome]:
+    """What came of each law, with few examples."""
+    return examine(Mutant(make, "", "", "", more={**OPTIONS, **more}), LITTLE)
+
+
+class Fuse(Right):
+    """It blows when white is pushed twice running."""
+
+    last = ""
+
+    def reset(self, task, *, seed, stage=None):
+        self.last = ""
+        return super().reset(task, seed=seed)
+
+    def step(self, action):
+        if self.last == action == "push white":
+            raise RuntimeError("a fuse blew")
+        self.last = action
+        return super().step(action)
+
+
+def test_a_failure_is_told_by_the_shortest_episode_and_the_calls_that_repeat_it() -> None:
+    found = examine(Mutant(Fuse, "", "", "", more=OPTIONS))["accepts"]
+    text = found.explain()
+    steps = [line for line in text.splitlines() if "environment.step(" in line]
+    assert [step.partition("  #")[0].strip() for step in steps] == [
+        "environment.step('push white')"
+    ] * 2
+    assert steps[-1].endswith("# raised")
+    assert 'raise RuntimeError("a fuse blew")' in str(found.place)
+    # and the calls do repeat it
+    environment = Fuse()
+    calls = [line.strip() for line in text.partition("again:")[2].splitlines() if line]
+    with pytest.raises(RuntimeError, match="a fuse blew"):
+        exec("\n".join(calls), {"environment": environment})
+
+
+def test_calls_in_an_odd_order_are_told_by_the_shortest_list_of_calls() -> None:
+    text = examine(MUTANTS["ClosesForAll"])["any-order"].explain()
+    calls = [line.strip() for line in text.partition("again:")[2].splitlines() if line]
+    kinds = [call.partition("(")[0].split(" = ")[0] for call in calls]
+    assert kinds[-4:] == ["environment.reset", "other.close", "other", "environment.step"], text
+
+
+def test_the_same_search_finds_the_same() -> None:
+    texts = {told(MUTANTS["Remembers"].make)["forgets"].explain() for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_an_environment_that_raises_what_nobody_expects_fails_with_the_line() -> None:
+    class Closed(Right):
+        def tasks(self, split):
+            raise OSError("the disk is gone")
+
+    found = told(Closed)
+    assert found["splits"].status == "failed"
+    assert "OSError: the disk is gone" in found["splits"].explain()
+    assert 'raise OSError("the disk is gone")' in str(found["splits"].place)
+    assert all(found[law.name].blocked for law in ENVIRONMENT_LAWS if "resets" in law.needs)
+
+
+def test_an_environment_without_an_expert_or_a_file_skips_what_needs_them() -> None:
+    class Mute:
+        def __init__(self):
+            lamps = Right()
+            self.tasks, self.reset = lamps.tasks, lamps.reset
+            self.step, self.close = lamps.step, lamps.close
+
+    found = told(Mute)
+    skipped = {name for name, outcome in found.items() if outcome.status == "skipped"}
+    assert skipped == FROM_PROCESS | {"expert-is-legal", "expert-solves"}
+    assert all(found[name].status == "ok" for name in set(found) - skipped)
+
+
+def test_an_expert_may_fail_as_often_as_is_said() -> None:
+    found = told(MUTANTS["ExpertFails"].make, expert_solves=0.01)
+    assert found["expert-solves"].status == "ok"
+
+
+def test_an_environment_without_tasks_is_told_so_by_one_law() -> None:
+    class Bare(Right):
+        def tasks(self, split):
+            return []
+
+    found = told(Bare)
+    assert found["splits"].broken is not None
+    assert "the split train has no tasks" in found["splits"].explain()
+    assert not [name for name in found if found[name].broken and name != "splits"]
+
+
+def test_a_process_of_its_own_that_fails_is_told_with_its_last_words() -> None:
+    recipe = FromFile(str(Path(__file__)), "nothing_of_this_name")
+    subject = EnvironmentSubject(Right, recipe=recipe, **OPTIONS)
+    examiner = Examiner(subject, ENVIRONMENT_LAWS, LITTLE)
+    assert "nothing_of_this_name" in examiner.outcome("spawns").explain()
+    assert examiner.outcome("light").blocked
