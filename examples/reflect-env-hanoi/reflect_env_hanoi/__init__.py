@@ -1,0 +1,1 @@
+"""The Tower of Hanoi as an environment for reflect."""

@@ -1,0 +1,1 @@
+"""The environment postman for reflect."""
