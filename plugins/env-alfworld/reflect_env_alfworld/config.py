@@ -1,0 +1,116 @@
+"""The options of the environment, checked where they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from reflect_core.errors import ConfigError
+from reflect_core.hookspecs import option
+
+GENERATED, REAL, FOLDER = SOURCES = ("generated", "real", "folder")
+TEXTWORLD = "textworld"
+"""The source of a game that is given as a file."""
+EXPLORER, PLANNER, HANDCODED = EXPERTS = ("explorer", "planner", "handcoded")
+USER = "user"
+"""The folder for what may be made again, as the system has it."""
+
+
+@attrs.frozen
+class AlfworldConfig:
+    """Which games are played, and how they are shown.
+
+    Raises:
+        ConfigError: An option is out of range or two of them exclude each other.
+    """
+
+    source: str = option(
+        GENERATED,
+        "generated: made up here; real: ALFWorld's own in $ALFWORLD_DATA; folder: any in data.",
+        choices=SOURCES,
+    )
+    data: str | None = option(None, "Where the games lie, in place of $ALFWORLD_DATA.")
+    game: str | None = option(None, "One game of TextWorld (.z8, .tw-pddl) in place of all.")
+    filter: str | None = option(
+        None, "Only tasks of this name, as pick_and_place_simple-Tomato-None-Microwave."
+    )
+    families: str | None = option(None, "Only these families of tasks, separated by blanks.")
+    train: str = option("train", "Folders of the train games, separated by blanks.")
+    valid: str = option("valid_seen", "Folders of the valid games.")
+    test: str = option("valid_unseen", "Folders of the test games.")
+    train_tasks: int | None = option(
+        None, "Most train tasks; if none, all there are, or 600 generated ones.", minimum=1
+    )
+    valid_tasks: int | None = option(
+        None, "Most valid tasks; if none, all there are, or 60 generated ones.", minimum=1
+    )
+    test_tasks: int | None = option(
+        None, "Most test tasks; if none, all there are, or 200 generated ones.", minimum=1
+    )
+    receptacles: int = option(18, "Receptacles in a generated room.", minimum=4)
+    objects: int = option(8, "Movable objects in a generated room.", minimum=3)
+    horizon: int = option(50, "Turns of an episode.", minimum=1)
+    looking: bool = option(True, "Whether look, inventory, help and examine are offered.")
+    memory: bool = option(True, "Whether an observation lists what was seen where.")
+    most_actions: int = option(
+        64, "Longest menu; where there is more to do it has pages.", minimum=3
+    )
+    expert: str = option(
+        EXPLORER,
+        "explorer: searches, as seen; planner: the engine's, knows all; handcoded: ALFWorld's.",
+        choices=EXPERTS,
+    )
+    planner_seconds: float = option(20.0, "Longest search for a plan.", minimum=0.1)
+    cache: str | None = option(
+        USER,
+        "Folder for translated games; user: $XDG_CACHE_HOME/reflect/alfworld; none: keep none.",
+    )
+
+    def __attrs_post_init__(self) -> None:
+        _check(self)
+        if self.game is not None and (self.filter, self.families, self.data) != (None, None, None):
+            raise ConfigError(
+                f"option game={self.game} does not go with data, filter or families",
+                why="one game is played",
+                then="leave out the others",
+            )
+        if self.source == FOLDER and self.data is None and self.game is None:
+            raise ConfigError("option source=folder needs a folder", then="data=DIRECTORY")
+        if self.expert == HANDCODED and not self.looking:
+            raise ConfigError(
+                "option expert=handcoded does not go with looking=false",
+                why="ALFWorld's expert looks and examines",
+                then="looking=true, or another expert",
+            )
+
+    def most_tasks(self, split: str) -> int | None:
+        """Upper limit of the number of tasks of a split."""
+        limits: Mapping[str, int | None] = {
+            "train": self.train_tasks,
+            "valid": self.valid_tasks,
+            "test": self.test_tasks,
+        }
+        return limits[split]
+
+    def folders(self, split: str) -> list[str]:
+        """Names of the folders that make up a split."""
+        return {"train": self.train, "valid": self.valid, "test": self.test}[split].split()
+
+    def cache_folder(self) -> Path | None:
+        """Where translations are kept, None where they are not."""
+        if self.cache != USER:
+            return None if self.cache is None else Path(self.cache).expanduser()
+        import os
+
+        place = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(place).expanduser() / "reflect" / "alfworld"
+
+
+def _check(config: AlfworldConfig) -> None:
+    """Hold the options to the types and bounds that they declare."""
+    from reflect_core.options import check, options, plain  # heavier than all asked first
+
+    for key in options(type(config), ""):
+        check(key, plain(getattr(config, key.option)), "option")

@@ -1,0 +1,119 @@
+"""An expert that knows no more than what it was told: it searches, then does what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+import attrs
+
+from reflect_env_alfworld.goals import Goal
+from reflect_env_alfworld.memory import Memory, kind_of
+
+
+@attrs.frozen
+class Advice:
+    """A command and why."""
+
+    action: str
+    reason: str
+
+
+def advise(goal: Goal, memory: Memory, legal: Collection[str]) -> Advice | None:
+    """What to do now; None where nothing comes to mind.
+
+    It looks into receptacle after receptacle in the memory's order, opens what is closed, and
+    goes straight to what it has seen.
+
+    Args:
+        goal: What the task asks for.
+        memory: What was told so far.
+        legal: What can be done now; where one is need not be gone to.
+    """
+    wishes = _holding(goal, memory, legal) if memory.holding else _empty_handed(goal, memory)
+    return next((advice for advice in wishes if advice.action in legal), None)
+
+
+# Each of these gives what it would like to do, the dearest wish first. What cannot be done now
+# is passed over: a thing is taken where it is, else its receptacle is opened, else gone to.
+
+
+def _holding(goal: Goal, memory: Memory, legal: Collection[str]) -> Iterator[Advice]:
+    held = memory.holding
+    assert held is not None
+    treatment = goal.treatment
+    if kind_of(held) != goal.kind:
+        yield from _put_back(memory, held, legal)
+    elif treatment is not None and not memory.is_(held, treatment.trait):
+        for station in memory.places(treatment.station):
+            yield Advice(f"{treatment.verb} {held} with {station}", f"Not {treatment.trait}")
+            yield Advice(f"go to {station}", f"Not {treatment.trait}")
+    elif goal.lamp:
+        yield from _to_lamp(goal, memory)
+    else:
+        for target in _targets(goal, memory):
+            yield Advice(f"move {held} to {target}", f"I have the {goal.kind}")
+            yield Advice(f"open {target}", "It is closed")
+            yield Advice(f"go to {target}", f"I have the {goal.kind}")
+
+
+def _put_back(memory: Memory, held: str, legal: Collection[str]) -> Iterator[Advice]:
+    """Get rid of an object that is not wanted; where it lay it can lie again."""
+    for action in sorted(legal):
+        if action.startswith(f"move {held} to "):
+            yield Advice(action, f"Not the {held}")
+    if memory.origin is not None:
+        yield Advice(f"open {memory.origin}", f"Not the {held}")
+        yield Advice(f"go to {memory.origin}", f"Not the {held}")
+
+
+def _to_lamp(goal: Goal, memory: Memory) -> Iterator[Advice]:
+    for lamp, place in memory.where(goal.lamp):
+        yield Advice(f"use {lamp}", f"The {goal.lamp} is here")
+        yield Advice(f"go to {place}", f"{lamp} is there")
+    yield from _search(memory, goal.lamp)
+
+
+def _empty_handed(goal: Goal, memory: Memory) -> Iterator[Advice]:
+    found = _wanted(goal, memory)
+    for name, place in found:
+        yield Advice(f"take {name} from {place}", f"{name} is here")
+    for name, place in found:
+        yield Advice(f"open {place}", f"{name} is here")
+        yield Advice(f"go to {place}", f"{name} is there")
+    yield from _search(memory, goal.kind)
+
+
+def _wanted(goal: Goal, memory: Memory) -> list[tuple[str, str]]:
+    """Objects of the goal's type that are not yet as the goal wants them."""
+    found = memory.where(goal.kind)
+    if goal.count > 1:
+        target = _targets(goal, memory)[:1]
+        return [(name, place) for name, place in found if place not in target]
+    treatment = goal.treatment
+    return [
+        (name, place)
+        for name, place in found
+        if kind_of(place) != goal.target
+        or (treatment is not None and not memory.is_(name, treatment.trait))
+    ]
+
+
+def _targets(goal: Goal, memory: Memory) -> list[str]:
+    """Receptacles to put things in: first that where one of them is already."""
+    places = memory.places(goal.target)
+    begun = {place for _, place in memory.where(goal.kind)} if goal.count > 1 else set()
+    return sorted(places, key=lambda place: place not in begun)
+
+
+def _search(memory: Memory, kind: str) -> Iterator[Advice]:
+    unknown = memory.unknown()
+    # where several receptacles are in one place, going there shows one of them
+    for place in unknown:
+        yield Advice(f"open {place}", "It is closed")
+    for place in unknown:
+        yield Advice(f"examine {place}", f"No {kind} yet")
+    for place in unknown:
+        yield Advice(f"go to {place}", f"No {kind} yet")
+    # what is left is here and can only be seen on arriving
+    for place in memory.contents if unknown else ():
+        yield Advice(f"go to {place}", f"No {kind} yet")

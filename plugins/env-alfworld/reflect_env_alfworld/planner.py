@@ -1,0 +1,62 @@
+"""The engine's planner in a process of its own, since a search cannot be interrupted.
+
+``python -m reflect_env_alfworld.planner`` reads a riddle from its standard input and writes the
+plan to its standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import attrs
+
+from reflect_env_alfworld.native import Downward, Operator
+
+
+@attrs.frozen
+class Riddle:
+    """A state as the compiled part of the engine can be brought to it.
+
+    Args:
+        sas: The problem, translated.
+        search_sas: The same, translated for searching.
+        done: What was done since the start.
+    """
+
+    sas: str
+    search_sas: str
+    done: tuple[Operator, ...]
+
+
+def solve(riddle: Riddle, *, seconds: float) -> list[str] | None:
+    """Operators that lead to the goal; None where there is no way or the time was too short."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "reflect_env_alfworld.planner"],
+            input=json.dumps(attrs.asdict(riddle)),
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    found: list[str] | None = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Solve the riddle on the standard input."""
+    told = json.load(sys.stdin)
+    downward = Downward()
+    downward.load(told["sas"].encode())
+    for operator in told["done"]:
+        downward.apply(Operator(**operator))
+    # the search writes to the standard output as it pleases; the answer is the last line
+    sys.stdout.write(f"\n{json.dumps(downward.plan(told['search_sas'].encode()))}\n")
+
+
+if __name__ == "__main__":
+    main()

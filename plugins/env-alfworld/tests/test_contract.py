@@ -1,0 +1,33 @@
+"""The laws of environments, held against what this distribution offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+pytest.importorskip("alfworld", reason="alfworld plays the games")
+
+from reflect_core.testing import EnvironmentContract
+
+SMALL = {"receptacles": 6, "objects": 4, "train_tasks": 6, "valid_tasks": 6, "test_tasks": 6}
+
+
+class TestGenerated(EnvironmentContract):
+    spec = "alfworld"
+    options: ClassVar[Mapping[str, Any]] = {**SMALL, "horizon": 25, "cache": None}
+    max_examples = 4
+
+
+class TestPages(EnvironmentContract):
+    spec = "alfworld"
+    options: ClassVar[Mapping[str, Any]] = {
+        **SMALL,
+        "horizon": 60,
+        "cache": None,
+        "most_actions": 6,
+        "looking": False,
+        "memory": False,
+    }
+    max_examples = 2

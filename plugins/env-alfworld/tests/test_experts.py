@@ -1,0 +1,188 @@
+"""What the experts know, and what becomes of games that they fail on."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("alfworld", reason="alfworld makes the games that are solved")
+
+from reflect_env_alfworld import experts
+from reflect_env_alfworld.explorer import advise
+from reflect_env_alfworld.games import FAMILIES, Game
+from reflect_env_alfworld.goals import Goal
+from reflect_env_alfworld.memory import Memory
+from reflect_env_alfworld.planner import solve as solve_riddle
+
+from reflect_core.errors import ReflectError
+from reflect_core.records import Task
+from reflect_core.settings import TeachSettings
+from reflect_core.teach import teach
+
+
+def solve(environment: Any, task: Task) -> tuple[bool, list[str]]:
+    environment.reset(task, seed=0)
+    said = []
+    while True:
+        said.append(environment.expert_reflection())
+        step = environment.step(environment.expert_action())
+        if step.over:
+            return step.success, said
+
+
+def goal(family: int, kind: str = "Mug", target: str = "Desk", lamp: str = "") -> Goal:
+    data = {"object": kind, "receptacle": target, "lamp": lamp}
+    return Goal.of(Game("x", "train", FAMILIES[family], "x", "generated", data=data))
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_the_explorer_solves_every_generated_game(small: Any, split: str) -> None:
+    tasks = small.tasks(split)
+    assert {task.data["family"] for task in tasks} == set(FAMILIES)
+    for task in tasks:
+        success, said = solve(small, task)
+        assert success, task.task_id
+        assert not any("Lost" in each or "Wrong" in each for each in said)
+
+
+def test_the_planner_solves_with_fewer_turns(make: Callable[..., Any], small: Any) -> None:
+    planner = make(expert="planner", train_tasks=3)
+    for task in planner.tasks("train"):
+        success, said = solve(planner, task)
+        assert success
+        assert len(said) <= len(solve(small, task)[1])
+
+
+def test_the_planner_makes_another_plan_where_its_own_was_left(make: Callable[..., Any]) -> None:
+    planner = make(expert="planner", train_tasks=1)
+    task = planner.tasks("train")[0]
+    planner.reset(task, seed=0)
+    assert planner.expert_action() != "inventory"
+    planner.step("inventory")
+    assert planner.expert_reflection().startswith("Wrong move. ")
+    while True:
+        step = planner.step(planner.expert_action())
+        if step.over:
+            break
+    assert step.success
+
+
+def test_a_search_that_takes_too_long_is_broken_off(make: Callable[..., Any]) -> None:
+    environment = make(train_tasks=1)
+    environment.reset(environment.tasks("train")[0], seed=0)
+    riddle = environment._episode.engine.riddle()
+    assert solve_riddle(riddle, seconds=0.001) is None
+    assert solve_riddle(riddle, seconds=60)
+
+
+def test_a_game_without_a_plan_is_given_up_counted_and_not_taught(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[object] = []
+    monkeypatch.setattr(experts, "solve", lambda riddle, **_: searches.append(riddle))
+    planner = make(expert="planner", train_tasks=2, horizon=4)
+    task = planner.tasks("train")[0]
+    menu = planner.reset(task, seed=0).legal_actions
+    assert planner.expert_action() in menu
+    assert planner.notes == (f"the planner expert gave up 1 games: {task.task_id}",)
+    with pytest.raises(ReflectError, match="solved none"):
+        teach(planner, [task], TeachSettings(episodes=1), seed=0, stages=("full",))
+    assert len(searches) == 2, "one for each episode"
+
+
+def test_nobody_plans_where_nobody_asks(make: Callable[..., Any], monkeypatch: Any) -> None:
+    planner = make(expert="planner", train_tasks=1)
+    monkeypatch.setattr(experts, "solve", lambda *_, **__: pytest.fail("a plan was made"))
+    observation = planner.reset(planner.tasks("train")[0], seed=0)
+    for _ in range(4):
+        observation = planner.step(observation.legal_actions[0]).observation
+
+
+def test_alfworlds_own_expert_draws_nothing_from_the_program(make: Callable[..., Any]) -> None:
+    handcoded = make(expert="handcoded", families="pick_and_place_simple", train_tasks=3)
+    before = random.getstate()
+    first = [solve(handcoded, task) for task in handcoded.tasks("train")]
+    assert random.getstate() == before
+    random.seed(1)
+    assert [solve(handcoded, task) for task in handcoded.tasks("train")] == first
+    assert all(success for success, _ in first)
+
+
+@given(st.integers(0, 11), st.lists(st.integers(0, 2**31), max_size=8))
+@settings(max_examples=15, deadline=None)
+def test_the_explorer_finds_its_way_back_from_anywhere(
+    small: Any, number: int, moves: list[int]
+) -> None:
+    observation = small.reset(small.tasks("train")[number], seed=0)
+    for move in moves:
+        observation = small.step(
+            observation.legal_actions[move % len(observation.legal_actions)]
+        ).observation
+        if not observation.legal_actions:
+            return
+    for _ in range(42):
+        assert small.expert_action() in observation.legal_actions
+        step = small.step(small.expert_action())
+        observation = step.observation
+        if step.over:
+            break
+    assert step.success
+
+
+def test_a_move_that_teaches_nothing_is_called_wrong(small: Any) -> None:
+    menu = small.reset(small.tasks("train")[0], seed=0).legal_actions
+    small.step("inventory")
+    assert small.expert_reflection().startswith("Wrong move. ")
+    other = next(a for a in menu if a.startswith("go to") and a != small.expert_action())
+    small.step(other)
+    small.step("not a command")
+    assert not small.expert_reflection().startswith("Wrong move. ")
+
+
+def room(*names: str) -> Memory:
+    return Memory(dict.fromkeys(names))
+
+
+def test_the_explorer_looks_where_it_has_not_looked() -> None:
+    memory = room("desk 1", "bed 1", "drawer 1")
+    memory.contents["desk 1"] = ("pen 1",)
+    menu = ["go to bed 1", "go to desk 1", "go to drawer 1", "look"]
+    assert advise(goal(0), memory, menu).action == "go to bed 1"  # type: ignore[union-attr]
+
+
+def test_what_shares_a_place_is_looked_into_on_the_spot() -> None:
+    memory = room("bed 1", "drawer 1")
+    memory.place = "bed 1"
+    memory.contents["bed 1"] = ()
+    look = advise(goal(0), memory, ["examine drawer 1", "look"])
+    assert look is not None and look.action == "examine drawer 1"
+    opened = advise(goal(0), memory, ["examine drawer 1", "open drawer 1"])
+    assert opened is not None and opened.action == "open drawer 1"
+
+
+def test_a_pair_goes_where_one_of_it_is() -> None:
+    memory = room("desk 1", "desk 2", "bed 1")
+    memory.contents.update({"desk 2": ("mug 1",), "bed 1": ("mug 2",)})
+    take = advise(goal(5), memory, ["take mug 2 from bed 1", "take mug 1 from desk 2"])
+    assert take is not None and take.action == "take mug 2 from bed 1"
+    memory.holding = "mug 2"
+    go = advise(goal(5), memory, ["go to desk 1", "go to desk 2"])
+    assert go is not None and go.action == "go to desk 2"
+
+
+def test_something_else_in_hand_is_put_back() -> None:
+    memory = room("desk 1", "bed 1")
+    memory.holding, memory.origin = "pen 1", "bed 1"
+    put = advise(goal(0), memory, ["go to bed 1", "move pen 1 to bed 1"])
+    assert put is not None and put.action == "move pen 1 to bed 1"
+    go = advise(goal(0), memory, ["go to bed 1", "go to desk 1"])
+    assert go is not None and go.action == "go to bed 1"
+
+
+def test_where_nothing_is_left_to_try_it_says_so() -> None:
+    assert advise(goal(0), room(), ["look"]) is None

@@ -1,0 +1,114 @@
+"""Games of TextWorld that are not ALFWorld's, given as a file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("alfworld", reason="TextWorld comes with alfworld")
+
+from reflect_env_alfworld.export import game_json
+from reflect_env_alfworld.generate import generate_games
+
+from reflect_core.errors import ReflectError
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small game, compiled by TextWorld."""
+    path = tmp_path_factory.mktemp("game") / "box.z8"
+    maker = Path(sys.executable).with_name("tw-make")
+    size = ["--world-size", "1", "--nb-objects", "3", "--quest-length", "1", "--seed", "3"]
+    done = subprocess.run(
+        [maker, "custom", *size, "--output", path], capture_output=True, text=True, check=False
+    )
+    if not path.exists():
+        pytest.skip(f"TextWorld cannot compile games here: {done.stderr.strip()[-200:]}")
+    return path
+
+
+def play(environment: Any) -> tuple[Any, list[str]]:
+    (task,) = environment.tasks("test")
+    environment.reset(task, seed=0)
+    said = []
+    while True:
+        step = environment.step(environment.expert_action())
+        said.append(step.observation.text)
+        if step.over:
+            return step, said
+
+
+def test_a_compiled_game_is_played_twice(make: Callable[..., Any], compiled: Path) -> None:
+    environment = make(game=str(compiled))
+    (task,) = environment.tasks("test")
+    assert task.task_id == "textworld:test:box.z8"
+    assert "unlock the box" in task.text
+    first = environment.reset(task, seed=0)
+    assert first.state_key is None and "unlock box with keycard" in first.legal_actions
+    (one, said), (other, again) = play(environment), play(environment)
+    assert one.success and other.success and said == again
+    assert one.info["source"] == "textworld"
+    assert not any("-=" in text for text in said)
+    environment.close()
+    environment.close()
+
+
+def test_a_compiled_game_answers_what_is_not_on_the_menu(
+    make: Callable[..., Any], compiled: Path
+) -> None:
+    environment = make(game=str(compiled))
+    first = environment.reset(environment.tasks("train")[0], seed=0)
+    step = environment.step("open the sky")
+    assert step.reward == pytest.approx(-0.05)
+    assert step.observation.legal_actions == first.legal_actions
+
+
+def test_a_game_without_commands_is_told(
+    make: Callable[..., Any], compiled: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.z8"
+    alone.write_bytes(compiled.read_bytes())
+    environment = make(game=str(alone))
+    with pytest.raises(ReflectError, match="does not tell what can be done"):
+        environment.reset(environment.tasks("train")[0], seed=0)
+
+
+def test_what_is_no_game_is_told(make: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(ReflectError, match="there is no game"):
+        make(game=str(tmp_path / "none.z8")).tasks("train")
+    for name in ("text.z8", "text.tw-pddl", "text.txt"):
+        (tmp_path / name).write_text("not a game")
+        environment = make(game=str(tmp_path / name))
+        with pytest.raises(ReflectError):
+            environment.reset(environment.tasks("train")[0], seed=0)
+
+
+def test_a_pddl_game_is_played_and_planned(make: Callable[..., Any], tmp_path: Path) -> None:
+    (game,) = generate_games("train", 1, receptacles=5, objects=3)
+    path = tmp_path / "game.tw-pddl"
+    path.write_text(game_json(game))
+    environment = make(game=str(path), expert="planner")
+    assert environment.tasks("valid")[0].text == game.text
+    step, _ = play(environment)
+    assert step.success
+    searching = make(game=str(path))
+    searching.reset(searching.tasks("test")[0], seed=0)
+    with pytest.raises(ReflectError, match="expert=planner"):
+        searching.expert_action()
+
+
+def test_a_game_that_does_not_tell_its_task_has_one_all_the_same(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "quiet.z8"
+    path.write_bytes(b"x")
+    for beside in (None, "nonsense", json.dumps([1]), json.dumps({"objective": ""})):
+        if beside is not None:
+            path.with_suffix(".json").write_text(beside)
+        assert make(game=str(path)).tasks("train")[0].text == "Win the game"
