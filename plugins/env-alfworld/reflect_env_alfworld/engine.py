@@ -27,7 +27,7 @@ from reflect_env_alfworld.native import Downward, Operator
 from reflect_env_alfworld.planner import Riddle
 from reflect_env_alfworld.translation import Translation, search_translation, translate
 
-IN_MEMORY = 128
+IN_MEMORY = 64
 """Games that are ready to begin; each takes about 0.2 MB."""
 INTRO: Text = (Rule("intro"),)
 NOTHING = "Nothing happens."
