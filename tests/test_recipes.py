@@ -10,7 +10,7 @@ import pytest
 from reflect_core import config, plugins
 
 ROOT = Path(__file__).parents[1]
-RECIPES = sorted((ROOT / "examples").rglob("*.toml"))
+RECIPES = sorted((ROOT / "examples" / "paper").rglob("*.toml"))
 SMALL = (
     "teach.episodes=4",
     "sft.reflector_updates=1",

@@ -45,25 +45,14 @@ class TestMaze(EnvironmentContract):
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(
-    "known", [Mutant(Right, "", "", "", more=OPTIONS), Mutant(Maze, "", "", "")], ids=str
-)
-def test_there_is_no_false_alarm_whatever_the_seed(known: Mutant, seed: int) -> None:
-    found = examine(known, Effort(seed=seed))
+MAZE = {"stages": ("key", "door"), "horizon": MazeConfig().horizon}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("make", "known"), [(Right, OPTIONS), (Maze, MAZE)])
+def test_there_is_no_false_alarm_whatever_the_seed(make, known, seed: int) -> None:
+    found = examine(Mutant(make, "", "", "", more=known), Effort(seed=seed))
     assert not [outcome.explain() for outcome in found.values() if outcome.broken]
-
-
-def breaks_it_alone(mutant: Mutant, found: dict[str, Outcome]) -> None:
-    failed = {name: found[name].explain() for name in found if found[name].status == "failed"}
-    assert set(failed) == {mutant.law}, "\n".join(failed.values())
-    text = failed[mutant.law]
-    assert mutant.tells in text
-    assert "likely cause: " in text
-    place = found[mutant.law].place
-    assert place is not None, text
-    lines = Path(place.file).read_text(encoding="utf-8").splitlines()
-    assert mutant.method in place.name or mutant.method in lines[place.line - 1], text
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -74,7 +63,7 @@ def test_what_is_wrong_is_found_and_nothing_else_is_blamed(
     monkeypatch.setattr(lamps_again.BuiltHereOnly, "here", ["lamps.toml"])
     mutant = MUTANTS[name]
     found = examine(mutant)
-    breaks_it_alone(mutant, found)
+    assert mutant.missed(found) is None
     assert Path.cwd() == tmp_path
     if not mutant.fresh:
         assert all(found[law].status == "skipped" for law in FROM_PROCESS)
@@ -93,7 +82,7 @@ class Config:
 def test_a_config_that_does_not_pickle_is_found(size: object) -> None:
     more = {**OPTIONS, "config": Config(size)}
     mutant = Mutant(Right, "spawns", "a lambda", "__init__", fresh=True, more=more)
-    breaks_it_alone(mutant, examine(mutant, LITTLE))
+    assert mutant.missed(examine(mutant, LITTLE)) is None
 
 
 def told(make, **more) -> dict[str, Outcome]:

@@ -574,6 +574,8 @@ class Stop(Exception):
 class Planned:
     """A collector that keeps the plan."""
 
+    waited = 0.0
+
     def play(self, episodes, *, greedy):
         self.episodes = episodes
         return Played([], [])

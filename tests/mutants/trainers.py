@@ -7,7 +7,8 @@ import contextlib
 import torch
 
 from mutants.common import Mutant, register
-from mutants.small_ppo import SmallPpo, spec
+from mutants.small_ppo import SmallPpo
+from reflect_core import TrainerSpec
 from reflect_core.testing.bench import Bench, PartSubject
 from reflect_core.testing.laws import Effort, Examiner, Outcome
 from reflect_core.testing.trainers import TRAINER_LAWS
@@ -16,12 +17,11 @@ MUTANTS: dict[str, Mutant] = {}
 breaks = register(MUTANTS)
 
 
-def examine(trainer, bench: Bench, effort: Effort | None = None) -> dict[str, Outcome]:
+def examine(made: TrainerSpec, bench: Bench, effort: Effort | None = None) -> dict[str, Outcome]:
     """What came of each law, by its name."""
-    made = spec(trainer)
-    named = PartSubject.of("trainer", made, made.config(), bench.settings)
-    named.bench = bench  # which holds the model
-    examiner = Examiner(named, TRAINER_LAWS, effort or Effort())
+    subject = PartSubject.of("trainer", made, made.config(), bench.settings)
+    subject.bench = bench  # which holds the model
+    examiner = Examiner(subject, TRAINER_LAWS, effort or Effort())
     return {outcome.law.name: outcome for outcome in examiner.outcomes()}
 
 

@@ -35,7 +35,7 @@ FAR = 1.0
     "advantage is another turn's, or what must be a constant is not: the value in an advantage, "
     "the probability before the update (detach it)",
     look="update",
-    needs=["builds", "improves", "first-ratio", "still"],
+    needs=["improves", "still"],
 )
 def follows(subject: PartSubject, effort: Effort) -> str:
     """Without other terms an update follows the log-probabilities of the actions taken."""
@@ -90,7 +90,7 @@ def _parts(one: Rig, episodes: Sequence[Trajectory]) -> list[Any]:
 @law(
     cause="the ratio is not clipped, or on both sides: -min(r A, clip(r, 1 - c, 1 + c) A)",
     look="update",
-    needs=["builds", "improves", "first-ratio", "still"],
+    needs=["improves", "still"],
 )
 def clips(subject: PartSubject, effort: Effort) -> str | None:
     """With clip_coef, turns whose ratio is beyond it have no gradient, those that fell back do."""

@@ -85,7 +85,7 @@ def first_ratio(subject: PartSubject, effort: Effort) -> str:
 @law(
     cause="the loss has the wrong sign, or the advantages are not those of their turns",
     look="update",
-    needs=["builds"],
+    needs=["first-ratio"],
 )
 def improves(subject: PartSubject, effort: Effort) -> None:
     """One update raises the log-probability of the action with the advantage."""
