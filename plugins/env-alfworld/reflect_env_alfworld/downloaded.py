@@ -12,12 +12,9 @@ from typing import Any
 
 from reflect_core.errors import ReflectError
 from reflect_env_alfworld.config import FOLDER, REAL, AlfworldConfig
-from reflect_env_alfworld.games import FAMILIES, Game
+from reflect_env_alfworld.games import DATA, FAMILIES, GAME_FILE, MARK, Game
 from reflect_env_alfworld.library import DATA_VARIABLE
 
-DATA = "json_2.1.1"
-MARK = "SYNTHETIC"
-GAME_FILE = "game.tw-pddl"
 HOW_TO_GET = f"alfworld-download (2.2 GB), then export {DATA_VARIABLE}=~/.cache/alfworld"
 
 _TASK = re.compile(r"Your task is to: ([^\"\\]*?)\.?\\*\"")
@@ -110,7 +107,8 @@ def _read(
     if named is None:
         left_out["not named as ALFWorld names its tasks"] += 1
         return None
-    if "movable" in str(path) or "Sliced" in str(path):
+    place = path.parent.relative_to(data).as_posix()
+    if "movable" in place or "Sliced" in place:
         left_out["with movable receptacles or sliced objects, which ALFWorld leaves out"] += 1
         return None
     family, words = named
@@ -127,7 +125,7 @@ def _read(
         left_out["not known to be solvable"] += 1
         return None
     return Game(
-        game_id=f"{config.source}:{path.parent.relative_to(data).as_posix()}",
+        game_id=f"{config.source}:{place}",
         split=split,
         family=family,
         text=text,

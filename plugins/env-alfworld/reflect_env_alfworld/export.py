@@ -7,12 +7,8 @@ from pathlib import Path
 
 from reflect_core.errors import ReflectError
 from reflect_core.files import write_atomic
-from reflect_env_alfworld.games import Game
+from reflect_env_alfworld.games import DATA, GAME_FILE, MARK, Game, task_folder
 from reflect_env_alfworld.pddl import domain, grammar
-
-DATA = "json_2.1.1"
-MARK = "SYNTHETIC"
-"""A file that tells a folder of generated games, beside the mark that each game bears."""
 
 FOLDERS = {"train": "train", "valid": "valid_seen", "test": "valid_unseen"}
 """The names that ALFWorld's tools look for; here no room of any is in another."""
@@ -57,11 +53,11 @@ def write_game(game: Game, folder: Path) -> Path:
         )
     content = game_json(game)
     trial = game.game_id.rpartition("-")[2]
-    place = data / FOLDERS[game.split] / _task_folder(game) / f"trial_S{trial}"
+    place = data / FOLDERS[game.split] / task_folder(game) / f"trial_S{trial}"
     place.mkdir(parents=True, exist_ok=True)
     write_atomic(data / MARK, "These games were generated.\n")
     write_atomic(place / "traj_data.json", json.dumps(_trajectory(game, place.name), indent=1))
-    path = place / "game.tw-pddl"
+    path = place / GAME_FILE
     write_atomic(path, content)
     return path
 
@@ -70,11 +66,6 @@ def _problem(game: Game) -> str:
     if game.problem is None:
         raise ValueError(f"{game.game_id} is not a generated game")
     return game.problem
-
-
-def _task_folder(game: Game) -> str:
-    target = game.data["receptacle"] or game.data["lamp"]
-    return f"{game.family}-{game.data['object']}-None-{target}-{game.data['room']}"
 
 
 def _trajectory(game: Game, trial: str) -> dict[str, object]:

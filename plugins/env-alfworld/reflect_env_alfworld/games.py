@@ -17,6 +17,11 @@ FAMILIES = (
     "pick_two_obj_and_place",
 )
 """The kinds of goal, as ALFWorld names and numbers them."""
+DATA = "json_2.1.1"
+"""The folder of ALFWorld's data that holds the splits."""
+GAME_FILE = "game.tw-pddl"
+MARK = "SYNTHETIC"
+"""A file in :data:`DATA` that tells a folder of generated games."""
 
 
 @attrs.frozen
@@ -42,3 +47,9 @@ class Game:
     problem: str | None = None
     path: Path | None = None
     data: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+def task_folder(game: Game) -> str:
+    """The folder of a generated game's task, named as ALFWorld names them."""
+    target = game.data["receptacle"] or game.data["lamp"]
+    return f"{game.family}-{game.data['object']}-None-{target}-{game.data['room']}"

@@ -14,6 +14,9 @@ import attrs
 
 from reflect_env_alfworld.native import Downward, Operator
 
+SPENT = (22, 23, 24)
+"""Exit codes of Fast Downward: its search ran out of memory, of time, or of both."""
+
 
 @attrs.frozen
 class Riddle:
@@ -31,7 +34,11 @@ class Riddle:
 
 
 def solve(riddle: Riddle, *, seconds: float) -> list[str] | None:
-    """Operators that lead to the goal; None where there is no way or the time was too short."""
+    """Operators that lead to the goal.
+
+    None where there is no way, the time was too short, or the search ended its process, as one
+    does that runs out of memory.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-m", "reflect_env_alfworld.planner"],
@@ -39,10 +46,12 @@ def solve(riddle: Riddle, *, seconds: float) -> list[str] | None:
             capture_output=True,
             text=True,
             timeout=seconds,
-            check=True,
         )
     except subprocess.TimeoutExpired:
         return None
+    if done.returncode < 0 or done.returncode in SPENT:
+        return None
+    done.check_returncode()
     found: list[str] | None = json.loads(done.stdout.splitlines()[-1])
     return found
 

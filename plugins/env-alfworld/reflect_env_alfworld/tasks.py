@@ -12,7 +12,7 @@ from reflect_core.errors import ConfigError, ReflectError, choices
 from reflect_core.records import Task
 from reflect_env_alfworld import downloaded
 from reflect_env_alfworld.config import GENERATED, TEXTWORLD, AlfworldConfig
-from reflect_env_alfworld.games import FAMILIES, Game
+from reflect_env_alfworld.games import FAMILIES, Game, task_folder
 from reflect_env_alfworld.library import versions
 
 SPLITS = ("train", "valid", "test")
@@ -152,7 +152,7 @@ class Games:
             objects=config.objects,
             families=config.families.split() if config.families else FAMILIES,
         )
-        return [game for game in games if downloaded.chosen(config, game.family, _name(game))]
+        return [game for game in games if downloaded.chosen(config, game.family, task_folder(game))]
 
 
 def _objective(path: Path, content: bytes) -> str:
@@ -165,9 +165,3 @@ def _objective(path: Path, content: bytes) -> str:
     except (OSError, ValueError, AttributeError):
         return ANY_GOAL
     return str(told) if told else ANY_GOAL
-
-
-def _name(game: Game) -> str:
-    """What the folder of a generated game would be called."""
-    target = game.data["receptacle"] or game.data["lamp"]
-    return f"{game.family}-{game.data['object']}-None-{target}-{game.data['room']}"

@@ -150,6 +150,19 @@ def test_games_that_alfworld_leaves_out_are_left_out_and_counted(
     assert len(notes) == 4 and all(note.startswith("1 games left out: ") for note in notes)
 
 
+def test_where_the_folder_lies_leaves_no_game_out(
+    make: Callable[..., Any],
+    rows: list[dict[str, Any]],
+    write_real: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "movable disk" / "Sliced"
+    write_real(rows[0], folder, "train")
+    environment = make(source="real", data=str(folder))
+    assert len(environment.tasks("train")) == 1
+    assert environment.notes == ()
+
+
 def test_generated_games_never_pass_for_real_ones(make: Callable[..., Any], exported: Path) -> None:
     with pytest.raises(ReflectError, match="were generated"):
         make(source="real", data=str(exported)).tasks("train")

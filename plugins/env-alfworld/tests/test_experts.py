@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from reflect_env_alfworld.explorer import advise
 from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.goals import Goal
 from reflect_env_alfworld.memory import Memory
+from reflect_env_alfworld.planner import Riddle
 from reflect_env_alfworld.planner import solve as solve_riddle
 
 from reflect_core.errors import ReflectError
@@ -93,6 +96,22 @@ def test_a_game_without_a_plan_is_given_up_counted_and_not_taught(
     with pytest.raises(ReflectError, match="solved none"):
         teach(planner, [task], TeachSettings(episodes=1), seed=0, stages=("full",))
     assert len(searches) == 2, "one for each episode"
+
+
+@pytest.mark.parametrize("end", ["kill -9 $$", "exit 22"])
+def test_a_search_that_ends_its_process_has_found_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\ncat > /dev/null\n{end}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program))
+    assert solve_riddle(Riddle("", "", ()), seconds=60) is None
+
+
+def test_a_search_that_cannot_begin_is_no_failed_search() -> None:
+    with pytest.raises(subprocess.CalledProcessError):
+        solve_riddle(Riddle("not a problem", "", ()), seconds=60)
 
 
 def test_nobody_plans_where_nobody_asks(make: Callable[..., Any], monkeypatch: Any) -> None:

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 pytest.importorskip("alfworld", reason="games are made of the domain that alfworld brings")
 
 from reflect_env_alfworld import generate
-from reflect_env_alfworld.export import DATA, game_json, write_game
-from reflect_env_alfworld.games import FAMILIES, Game
+from reflect_env_alfworld.export import game_json, write_game
+from reflect_env_alfworld.games import DATA, FAMILIES, Game
 from reflect_env_alfworld.generate import FEWEST_OBJECTS, FEWEST_RECEPTACLES, generate_games
 
 from reflect_core.errors import ConfigError, ReflectError

@@ -15,7 +15,8 @@ import pytest
 
 pytest.importorskip("alfworld", reason="alfworld plays the games")
 
-from reflect_env_alfworld.export import DATA, MARK, write_game
+from reflect_env_alfworld.export import write_game
+from reflect_env_alfworld.games import DATA, MARK
 from reflect_env_alfworld.generate import generate_games
 
 ROOT = Path(__file__).parents[3]
