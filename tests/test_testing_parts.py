@@ -9,9 +9,10 @@ from reflect_core import PolicySpec
 from reflect_core.lm.policy import LmPolicy
 from reflect_core.plugins import load
 from reflect_core.testing import CurriculumContract, PolicyContract, ReflectorContract
-from reflect_core.testing.bench import Bench, PartSubject, bench_settings
+from reflect_core.testing.bench import Bench, bench_settings
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner
+from reflect_core.testing.parts import PartSubject
 
 MUTANTS = {"reflector": REFLECTORS, "policy": POLICIES, "curriculum": CURRICULA}
 NAMED = [(kind, name) for kind, mutants in MUTANTS.items() for name in mutants]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shlex
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -51,6 +52,27 @@ def check(
         raise ReflectError(
             "this command needs the package hypothesis", then="pip install 'reflect-core[testing]'"
         )
+    with _hypothesis_elsewhere():
+        return _examine(name, overrides, kind, max_examples, seed)
+
+
+@contextlib.contextmanager
+def _hypothesis_elsewhere() -> Iterator[None]:
+    """What Hypothesis stores does not go into the folder in which the command is run."""
+    from hypothesis.configuration import set_hypothesis_home_dir
+
+    with tempfile.TemporaryDirectory(prefix="reflect-check-") as scratch:
+        set_hypothesis_home_dir(scratch)
+        try:
+            yield
+        finally:
+            set_hypothesis_home_dir(None)
+
+
+def _examine(
+    name: str, overrides: tuple[str, ...], kind: str | None, max_examples: int, seed: int
+) -> int:
+    """Examine the laws and tell what came of each; returns the exit code."""
     from reflect_core.testing.kinds import LAWS
     from reflect_core.testing.laws import Effort, Examiner
 
@@ -58,7 +80,12 @@ def check(
     chosen = _kind(registry, name, kind)
     offer = registry.find(chosen.name, name)
     subject = _subject(registry, chosen, offer, overrides)
-    subject.build()  # a mistake in the options is told before anything is examined
+    try:
+        subject.build()
+    except ReflectError:
+        raise  # a mistake in the options is told before anything is examined
+    except Exception:  # noqa: BLE001, whatever else it is: the law `builds` tells it
+        pass
     click.echo(f"{chosen.name} {name!r} from {offer.origin}\n")
     examiner = Examiner(subject, LAWS[chosen.name], Effort(max_examples, seed))
     width = max(map(len, examiner.laws))
@@ -130,8 +157,8 @@ def _subject(registry: Registry, kind: Kind, offer: Offer[Any], words: Sequence[
         ConfigError: An option is unknown or out of range.
     """
     from reflect_core.context import EnvironmentContext
-    from reflect_core.testing.bench import PartSubject
     from reflect_core.testing.environments import EnvironmentSubject
+    from reflect_core.testing.parts import PartSubject
     from reflect_core.testing.probe import Installed
 
     settings = _settings(registry, kind, offer, words)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
         ReflectorContract,
         TrainerContract,
     )
-    from reflect_core.testing.explore import Episode, Plan, World, moves, other_texts, plans, play
+    from reflect_core.testing.explore import Episode, Plan, World, play
     from reflect_core.testing.lamps import Lamps
+    from reflect_core.testing.strategies import moves, other_texts, plans
 
 __all__ = [
     "CurriculumContract",
@@ -37,11 +38,27 @@ __all__ = [
     "play",
 ]
 
+HOMES = {
+    **dict.fromkeys(("Episode", "Plan", "World", "play"), "explore"),
+    **dict.fromkeys(("moves", "other_texts", "plans"), "strategies"),
+    "Lamps": "lamps",
+}
+"""Modules of the public names; all others are contracts."""
+TOOLS = ("hypothesis", "pytest")
+
 
 def __getattr__(name: str) -> object:
     """Load the module of a public name, so that the lamps alone need neither pytest nor more."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "contracts" if name.endswith("Contract") else "explore"
-    module = importlib.import_module(f"{__name__}.{'lamps' if name == 'Lamps' else home}")
+    try:
+        module = importlib.import_module(f"{__name__}.{HOMES.get(name, 'contracts')}")
+    except ModuleNotFoundError as error:
+        if error.name not in TOOLS:
+            raise
+        raise ModuleNotFoundError(
+            f"{__name__}.{name} needs the package {error.name}: "
+            "pip install 'reflect-core[testing]'",
+            name=error.name,
+        ) from error
     return getattr(module, name)

@@ -9,14 +9,14 @@ import functools
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from reflect_core.context import Context
-from reflect_core.hookspecs import EnvironmentSpec, Spec, TrainerSpec
-from reflect_core.plugins import KINDS, Kind, Offer, Registry, load
+from reflect_core.hookspecs import EnvironmentSpec, TrainerSpec
+from reflect_core.plugins import Offer, Registry, load
 from reflect_core.records import (
     Assignment,
     Choice,
@@ -30,16 +30,15 @@ from reflect_core.records import (
     Transition,
 )
 from reflect_core.rollout import Collector, training_episodes
-from reflect_core.settings import Part, Settings
+from reflect_core.settings import Settings
 from reflect_core.testing.lamps import COLOURS, Lamps
 from reflect_core.testing.model import random_model
-from reflect_core.testing.places import Place, place_of_method
 
 if TYPE_CHECKING:
     from reflect_core.lm.policy import LmPolicy
     from reflect_core.lm.pool import ModelPool
 
-__all__ = ["Bench", "BenchLamps", "PartSubject", "bench_registry", "bench_settings"]
+__all__ = ["Bench", "BenchLamps", "bench_registry", "bench_settings"]
 
 STAGES = ("easy", "middle", "full")
 LEVELS = 3
@@ -263,64 +262,3 @@ class Bench:
         states, _, draws = self.states(3)
         states = [attrs.evolve(state, history=()) for state in reversed(states)]
         return list(zip(states, policy.act(states, [""] * 3, draws, greedy=False), strict=True))
-
-
-@attrs.define
-class PartSubject:
-    """A reflector, policy, trainer or curriculum under examination.
-
-    Args:
-        kind: Which of the four.
-        spec: How it is built.
-        config: Its options.
-        bench: What it is built in.
-        max_text: Characters of a reflection at most.
-    """
-
-    kind: Kind
-    spec: Spec
-    config: Any
-    bench: Bench
-    max_text: int = 4000
-    _cls: type | None = None
-
-    @classmethod
-    def of(
-        cls, kind: str, spec: Spec, config: Any, settings: Settings | None = None
-    ) -> PartSubject:
-        """A subject with a bench of its own, whose settings name the part."""
-        found = next(each for each in KINDS if each.name == kind)
-        base = settings or bench_settings()
-        part: dict[str, Any] = {found.section: Part(spec.name, config)}
-        named = attrs.evolve(base, **part)
-        return cls(found, spec, config, Bench(named))
-
-    def build(self, *, config: Any = None, **more: Any) -> Any:
-        """Build the part in a context of its own; ``more`` are fields of the context."""
-        if self.kind.name == "trainer":
-            more.setdefault("policy", self.policy() if "policy" not in more else None)
-        else:
-            more.setdefault("models", self.kind.name != "curriculum")
-        part = self.spec.factory(
-            self.config if config is None else config, self.bench.context(**more)
-        )
-        self._cls = type(part)
-        return part
-
-    def policy(self, *, silent: bool = False) -> LmPolicy:
-        """A policy for a trainer to train; see :meth:`Bench.policy`."""
-        return self.bench.policy(critic=cast(TrainerSpec, self.spec).needs_critic, silent=silent)
-
-    def close(self) -> None:
-        """Nothing is kept open."""
-
-    def changed(self, **options: Any) -> Any:
-        """The config with other values for those of the options that it has."""
-        known = attrs.fields_dict(type(self.config))
-        return attrs.evolve(
-            self.config, **{name: value for name, value in options.items() if name in known}
-        )
-
-    def look(self, method: str) -> Place | None:
-        """Where the part defines a method."""
-        return place_of_method(self._cls, method) if self._cls else None

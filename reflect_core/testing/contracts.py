@@ -22,10 +22,10 @@ from reflect_core.hookspecs import EnvironmentSpec, Spec
 from reflect_core.plugins import load
 from reflect_core.protocols import Environment
 from reflect_core.settings import Settings
-from reflect_core.testing.bench import PartSubject
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner, Law
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.probe import FromFile, Installed
 
 __all__ = [

@@ -12,10 +12,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from reflect_core.records import Assignment, Trajectory
-from reflect_core.testing.bench import STAGES, PartSubject
-from reflect_core.testing.explore import global_random
+from reflect_core.testing.bench import STAGES
 from reflect_core.testing.laws import Broken, Effort, law
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.places import told
+from reflect_core.testing.randomness import seed_global_random
 from reflect_core.testing.search import search
 
 __all__ = ["CURRICULUM_LAWS", "histories"]
@@ -127,8 +128,8 @@ def deterministic(subject: PartSubject, effort: Effort) -> None:
     def check(history: list[tuple[int, int]]) -> None:
         seen = []
         for seed in (1, 2):
-            with global_random(seed):
-                seen.append(_iterate(subject.build(), history))
+            seed_global_random(seed)
+            seen.append(_iterate(subject.build(), history))
         _same(seen[0], seen[1], history)
 
     search(effort, histories(), check)

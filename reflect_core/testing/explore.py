@@ -1,34 +1,26 @@
-"""Episodes to try out: strategies that shrink well, and playing them step by step.
+"""Episodes to try out, played step by step.
 
 A :class:`Plan` names a task, a seed, a stage and moves. A move is a number, taken modulo the
-length of the menu, so that any list of numbers is an episode of any environment and Hypothesis
-shrinks it to the shortest list of the smallest numbers; or it is text that is on no menu.
+length of the menu, so that any list of numbers is an episode of any environment; or it is text
+that is on no menu.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
-import numpy as np
-from hypothesis import strategies as st
 
 from reflect_core.protocols import Environment
 from reflect_core.records import Observation, Step, Task
 
-__all__ = ["SPLITS", "Episode", "Move", "Plan", "World", "moves", "other_texts", "plans", "play"]
+__all__ = ["NUMBERS", "SPLITS", "SPOILINGS", "Episode", "Move", "Plan", "World", "play", "turns"]
 
 SPLITS = ("train", "valid", "test")
 NUMBERS = 2**63 - 1
 LONGEST_STORY = 24
 """Lines."""
-
-NASTY = ("", " ", "\n", "\x00", "\udcff", "a" * 5000, "{}", "%s", "../..", "0", "none")
-"""Texts that have broken parsers before."""
 
 _SPOILT = (
     lambda action: f"{action} ",
@@ -37,6 +29,7 @@ _SPOILT = (
     lambda action: f"{action}\n{action}",
 )
 """Ways to make something that is nearly an action."""
+SPOILINGS = len(_SPOILT)
 
 
 @attrs.frozen
@@ -71,42 +64,6 @@ class Plan:
     seed: int = 0
     stage: int = 0
     moves: tuple[Move, ...] = ()
-
-
-def other_texts() -> st.SearchStrategy[str]:
-    """Text that a model might say and hardly any menu holds, lone surrogates included."""
-    anything = st.text(st.characters(exclude_categories=()), max_size=20)
-    return st.one_of(st.sampled_from(NASTY), anything)
-
-
-def moves(*, others: bool = True) -> st.SearchStrategy[Move]:
-    """Items of the menu; with ``others`` now and then something else."""
-    items = st.builds(Move, st.integers(0, 99))
-    if not others:
-        return items
-    spoilt = st.builds(Move, st.integers(0, 9), st.none(), st.integers(1, len(_SPOILT)))
-    return st.one_of(items, items, items, st.builds(Move, st.just(0), other_texts()), spoilt)
-
-
-@functools.cache
-def plans(*, others: bool = True, longest: int = 30) -> st.SearchStrategy[Plan]:
-    """Episodes of any task and stage, ``longest`` moves at most.
-
-    Args:
-        others: As in :func:`moves`.
-    """
-    move = moves(others=others)
-    return st.builds(
-        Plan,
-        task=st.integers(0, 9999),
-        seed=st.integers(0, NUMBERS),
-        stage=st.integers(0, 9),
-        moves=st.one_of(
-            st.lists(move, max_size=longest),
-            # else half a dozen moves is the most that is usual
-            st.lists(move, min_size=longest // 3, max_size=longest),
-        ).map(tuple),
-    )
 
 
 @attrs.frozen
@@ -261,26 +218,6 @@ def play(environment: Environment, plan: Plan, world: World, *, to_end: bool = F
     """Play a plan; see :func:`turns`."""
     *_, episode = turns(environment, plan, world, to_end=to_end)
     return episode
-
-
-@contextlib.contextmanager
-def global_random(seed: int) -> Iterator[None]:
-    """Python's and numpy's global generators in a known state, and as before afterwards."""
-    before, numpys = random.getstate(), np.random.get_state()
-    pythons_seeded, numpys_seeded = _seeded_states(seed)
-    random.setstate(pythons_seeded)
-    np.random.set_state(numpys_seeded)
-    try:
-        yield
-    finally:
-        random.setstate(before)
-        np.random.set_state(numpys)
-
-
-@functools.lru_cache(maxsize=8)
-def _seeded_states(seed: int) -> tuple[Any, Any]:
-    # to seed takes many times as long as to set what seeding came to
-    return random.Random(seed).getstate(), np.random.RandomState(seed).get_state()
 
 
 def _key(shown: Observation | Step) -> str:

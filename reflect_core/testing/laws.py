@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import attrs
 
 from reflect_core.testing.places import Place, place_of, told
+from reflect_core.testing.randomness import kept_random
 
 __all__ = ["Broken", "Effort", "Examiner", "Law", "Outcome", "Skipped", "law"]
 
@@ -178,7 +179,7 @@ class Examiner:
             if needed.broken or needed.blocked:
                 return Outcome(law, "skipped", f"says nothing without {need!r}", blocked=True)
         try:
-            with _same_folder():
+            with _same_folder(), kept_random():
                 remark = law.check(self.subject, self.effort)
         except Skipped as reason:
             return Outcome(law, "skipped", str(reason))

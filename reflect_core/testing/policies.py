@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from reflect_core.hookspecs import PolicySpec
 from reflect_core.records import Choice, Draws, State
 from reflect_core.streams import stream
-from reflect_core.testing.bench import PartSubject
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.search import search
 from reflect_core.testing.weights import digests
 

@@ -22,8 +22,9 @@ from typing import Any, ClassVar
 import attrs
 
 from reflect_core.protocols import Environment
-from reflect_core.testing.explore import Plan, World, global_random, play
+from reflect_core.testing.explore import Plan, World, play
 from reflect_core.testing.places import Place
+from reflect_core.testing.randomness import seed_global_random
 
 __all__ = ["FromFile", "Installed", "Recipe", "Report", "ask"]
 
@@ -258,10 +259,10 @@ def main() -> None:
     episodes = []
     watch.watching = True
     for plan in plans:
-        with global_random(0):
-            environment = make()
-            episodes.append(play(environment, plan, world).keys())
-            environment.close()
+        seed_global_random(0)
+        environment = make()
+        episodes.append(play(environment, plan, world).keys())
+        environment.close()
     watch.watching = False
     seen = {"episodes": episodes, "heavy_before": heavy_before, **watch.seen}
     Path(sys.argv[1]).write_text(json.dumps(seen), encoding="utf-8")

@@ -9,8 +9,8 @@ import attrs
 from hypothesis import strategies as st
 
 from reflect_core.records import Draws, State
-from reflect_core.testing.bench import PartSubject
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.search import search
 from reflect_core.testing.weights import digests
 

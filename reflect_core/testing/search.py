@@ -10,8 +10,8 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
-from reflect_core.testing.explore import global_random
 from reflect_core.testing.laws import Broken, Effort
+from reflect_core.testing.randomness import kept_random, seed_global_random
 from reflect_core.testing.walks import shrunk, simpler_plans
 
 __all__ = ["search", "settings_of"]
@@ -54,22 +54,25 @@ def search(
         Broken: As ``check`` raised it for the simplest example found.
     """
     made = _examples(effort, strategy)
-    for number, example in enumerate((*made, *drawn)):
-        first = _broken(check, example)
-        if first is None:
-            continue
-        if number < len(made):
-            first = _simplest(effort, strategy, check, first)
-        else:
-            simple = shrunk(example, simpler_plans, lambda each: _broken(check, each) is not None)
-            first = _broken(check, simple) or _at_times(first)
-        raise _bare(first) from None
+    with kept_random():
+        for number, example in enumerate((*made, *drawn)):
+            first = _broken(check, example)
+            if first is None:
+                continue
+            if number < len(made):
+                first = _simplest(effort, strategy, check, first)
+            else:
+                simple = shrunk(
+                    example, simpler_plans, lambda each: _broken(check, each) is not None
+                )
+                first = _broken(check, simple) or _at_times(first)
+            raise _bare(first) from None
 
 
 def _broken(check: Callable[[T], None], example: T) -> Broken | None:
+    seed_global_random(0)  # as Hypothesis does
     try:
-        with global_random(0):  # as Hypothesis does
-            check(example)
+        check(example)
     except Broken as error:
         return error
     return None

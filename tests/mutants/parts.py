@@ -11,9 +11,10 @@ from mutants.common import Mutant, register
 from reflect_core import CurriculumSpec, PolicySpec, ReflectorSpec, Task
 from reflect_core.curriculum import UniformCurriculum
 from reflect_core.records import Assignment, Choice
-from reflect_core.testing.bench import Bench, PartSubject
+from reflect_core.testing.bench import Bench
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner, Outcome
+from reflect_core.testing.parts import PartSubject
 
 REFLECTORS: dict[str, Mutant] = {}
 POLICIES: dict[str, Mutant] = {}

@@ -9,8 +9,9 @@ import torch
 from mutants.common import Mutant, register
 from mutants.small_ppo import SmallPpo
 from reflect_core import TrainerSpec
-from reflect_core.testing.bench import Bench, PartSubject
+from reflect_core.testing.bench import Bench
 from reflect_core.testing.laws import Effort, Examiner, Outcome
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.trainers import TRAINER_LAWS
 
 MUTANTS: dict[str, Mutant] = {}

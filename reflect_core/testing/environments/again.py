@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
-
-import numpy as np
 from hypothesis import strategies as st
 
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import same
-from reflect_core.testing.explore import Plan, global_random, plans, play, turns
+from reflect_core.testing.explore import Plan, play, turns
 from reflect_core.testing.laws import Broken, Effort, law
+from reflect_core.testing.randomness import random_states, seed_global_random
 from reflect_core.testing.search import search
+from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_pairs, drawn_plans
 
 __all__ = ["forgets", "global_randomness", "interleaved", "repeats"]
@@ -30,8 +28,7 @@ def repeats(subject: EnvironmentSubject, effort: Effort) -> None:
     """The same seed and actions give the same episode, in another instance."""
 
     def check(plan: Plan) -> None:
-        first, second = (subject.alone(plan) for _ in range(2))
-        same(first, second, ("first", "again"))
+        same(subject.alone(plan), subject.played(plan), ("first", "again"))
 
     search(effort, plans(), check, drawn=drawn_plans(effort.max_examples, seed=effort.seed))
 
@@ -46,18 +43,14 @@ def global_randomness(subject: EnvironmentSubject, effort: Effort) -> None:
     """Python's and numpy's global random generators are neither read nor changed."""
 
     def check(plan: Plan) -> None:
-        played = []
-        for seed in (1, 2):
-            with global_random(seed):
-                before = _random_states()
-                with subject.fresh() as environment:
-                    played.append(play(environment, plan, subject.world))
-                changed = [n for n, state in _random_states().items() if state != before[n]]
-            if changed:
-                raise Broken(
-                    f"{' and '.join(changed)} changed its global state", story=played[-1].story()
-                )
-        same(played[0], played[1], ("with one global seed", "with another"))
+        seed_global_random(1)
+        before = random_states()
+        with subject.fresh() as environment:
+            played = play(environment, plan, subject.world)
+        changed = [n for n, state in random_states().items() if state != before[n]]
+        if changed:
+            raise Broken(f"{' and '.join(changed)} changed its global state", story=played.story())
+        same(subject.alone(plan), played, ("with one global seed", "with another"))
 
     search(effort, plans(), check, drawn=drawn_plans(effort.max_examples, seed=effort.seed))
 
@@ -72,7 +65,8 @@ def forgets(subject: EnvironmentSubject, effort: Effort) -> None:
 
     def check(pair: tuple[Plan, Plan]) -> None:
         earlier, plan = pair
-        with global_random(0), subject.fresh() as environment:
+        seed_global_random(0)
+        with subject.fresh() as environment:
             before = play(environment, earlier, subject.world)
             after = play(environment, plan, subject.world)
         same(subject.alone(plan), after, ("alone", "after another"), first=before.story())
@@ -89,7 +83,8 @@ def interleaved(subject: EnvironmentSubject, effort: Effort) -> None:
     """Two instances that play by turns do not disturb each other."""
 
     def check(pair: tuple[Plan, Plan]) -> None:
-        with global_random(0), subject.fresh() as one, subject.fresh() as two:
+        seed_global_random(0)
+        with subject.fresh() as one, subject.fresh() as two:
             played = [turns(one, pair[0], subject.world), turns(two, pair[1], subject.world)]
             last = [next(each) for each in played]
             going = [0, 1]
@@ -103,12 +98,3 @@ def interleaved(subject: EnvironmentSubject, effort: Effort) -> None:
         )
 
     search(effort, PAIRS, check, drawn=drawn_pairs(effort.max_examples, seed=effort.seed))
-
-
-def _random_states() -> dict[str, object]:
-    numpys: Any = np.random.get_state(legacy=False)
-    inner = numpys["state"]
-    return {
-        "random": random.getstate(),
-        "numpy.random": (inner["key"].tobytes(), inner["pos"], numpys["has_gauss"]),
-    }

@@ -13,10 +13,11 @@ from reflect_core.errors import EpisodeOver
 from reflect_core.protocols import Environment
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import faulty, until, utf8, when
-from reflect_core.testing.explore import NASTY, Episode, Move, Plan, World, other_texts, plans, play
+from reflect_core.testing.explore import Episode, Move, Plan, World, play
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.places import place_of, told
 from reflect_core.testing.search import search
+from reflect_core.testing.strategies import NASTY, other_texts, plans
 from reflect_core.testing.walks import drawn_plans
 
 __all__ = ["accepts", "answers", "ends", "finite", "menu", "over", "resets", "success", "text"]

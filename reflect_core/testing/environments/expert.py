@@ -5,10 +5,12 @@ from __future__ import annotations
 from reflect_core.protocols import Expert
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import same, utf8, when
-from reflect_core.testing.explore import Plan, global_random, plans, turns
+from reflect_core.testing.explore import Plan, turns
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
 from reflect_core.testing.places import place_of, told
+from reflect_core.testing.randomness import seed_global_random
 from reflect_core.testing.search import search
+from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_plans
 
 __all__ = ["expert_is_legal", "expert_solves"]
@@ -25,7 +27,8 @@ def expert_is_legal(subject: EnvironmentSubject, effort: Effort) -> None:
     _need_expert(subject)
 
     def check(plan: Plan) -> None:
-        with global_random(0), subject.fresh() as environment:
+        seed_global_random(0)
+        with subject.fresh() as environment:
             assert isinstance(environment, Expert)
             for episode in turns(environment, plan, world):
                 if not episode.running:
@@ -54,7 +57,7 @@ def expert_is_legal(subject: EnvironmentSubject, effort: Effort) -> None:
 
     search(
         effort,
-        plans(longest=15),
+        plans(),
         check,
         drawn=drawn_plans(effort.max_examples, seed=effort.seed),
     )

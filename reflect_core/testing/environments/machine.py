@@ -18,9 +18,10 @@ from reflect_core.testing.environments.orders import (
     simpler_calls,
 )
 from reflect_core.testing.environments.subject import EnvironmentSubject
-from reflect_core.testing.explore import NUMBERS, other_texts
+from reflect_core.testing.explore import NUMBERS
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.search import settings_of
+from reflect_core.testing.strategies import other_texts
 from reflect_core.testing.walks import shrunk
 
 __all__ = ["any_order"]

@@ -9,10 +9,11 @@ from typing import Any
 from reflect_core.records import Observation, Step, Task
 from reflect_core.testing.environments.subject import EnvironmentSubject, described
 from reflect_core.testing.environments.telling import until, when
-from reflect_core.testing.explore import SPLITS, Move, Plan, plans, play, turns
+from reflect_core.testing.explore import SPLITS, Move, Plan, play, turns
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.places import place_of, told
 from reflect_core.testing.search import search
+from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_plans
 
 __all__ = ["builds", "closes", "records", "splits"]

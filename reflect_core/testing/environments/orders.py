@@ -12,9 +12,10 @@ from reflect_core.protocols import Environment, Expert
 from reflect_core.streams import stream
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import differ
-from reflect_core.testing.explore import NUMBERS, SPLITS, Episode, Move, global_random
+from reflect_core.testing.explore import NUMBERS, SPLITS, Episode, Move
 from reflect_core.testing.laws import Broken
 from reflect_core.testing.places import place_of, told
+from reflect_core.testing.randomness import seed_global_random
 
 __all__ = ["KINDS", "Call", "Table", "broken_by", "drawn_calls", "simpler_calls"]
 
@@ -102,17 +103,18 @@ class Table:
         Raises:
             Broken: One of them is another one then.
         """
-        for episode in self.played:
-            again = Episode(episode.task, episode.seed, episode.stage)
-            with global_random(0), self.subject.fresh() as environment:
+        # one instance for all: that reset forgets is known when this law is examined
+        with self.subject.fresh() as environment:
+            for episode in self.played:
+                again = Episode(episode.task, episode.seed, episode.stage)
                 again.begin(environment)
                 for action in episode.actions:
                     if again.running:
                         again.take(environment, action)
-            try:
-                differ(again.keys(), episode.keys(), ("alone", "among other calls"), episode)
-            except Broken as error:
-                raise Broken(error.what, shown=error.shown, story=self.story) from None
+                try:
+                    differ(again.keys(), episode.keys(), ("alone", "among other calls"), episode)
+                except Broken as error:
+                    raise Broken(error.what, shown=error.shown, story=self.story) from None
 
     def close(self) -> None:
         """Close both."""
@@ -165,10 +167,10 @@ def broken_by(subject: EnvironmentSubject, calls: tuple[Call, ...]) -> Broken | 
     """How these calls break the law, if they do."""
     table = Table(subject)
     try:
-        with global_random(0):
-            for call in calls:
-                table.call(call)
-            table.finish()
+        seed_global_random(0)
+        for call in calls:
+            table.call(call)
+        table.finish()
     except Broken as error:
         return error
     finally:

@@ -11,18 +11,12 @@ import attrs
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Task
 from reflect_core.testing import probe
-from reflect_core.testing.explore import (
-    SPLITS,
-    Episode,
-    Plan,
-    World,
-    global_random,
-    plans,
-    play,
-)
+from reflect_core.testing.explore import SPLITS, Episode, Plan, World, play
 from reflect_core.testing.laws import Effort, Skipped
 from reflect_core.testing.places import Place, place_of_method
+from reflect_core.testing.randomness import seed_global_random
 from reflect_core.testing.search import search
+from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_plans
 
 __all__ = ["FRESH", "EnvironmentSubject", "described"]
@@ -63,6 +57,7 @@ class EnvironmentSubject:
     _tasks_were: list[str] | None = None
     _report: probe.Report | None = None
     _by_expert: list[Episode] | None = None
+    _alone: dict[Plan, Episode] = attrs.field(factory=dict)
 
     def build(self) -> None:
         """Build one and keep it; what is wrong with the options is raised here.
@@ -122,8 +117,15 @@ class EnvironmentSubject:
         return self._report
 
     def alone(self, plan: Plan) -> Episode:
-        """A plan played on an instance of its own."""
-        with global_random(0), self.fresh() as environment:
+        """A plan played on an instance of its own, once and for all laws."""
+        if plan not in self._alone:
+            self._alone[plan] = self.played(plan)
+        return self._alone[plan]
+
+    def played(self, plan: Plan, *, global_seed: int = 0) -> Episode:
+        """A plan played on a new instance, anew at each call."""
+        seed_global_random(global_seed)
+        with self.fresh() as environment:
             return play(environment, plan, self.world)
 
     def by_expert(self, effort: Effort) -> list[Episode]:
@@ -136,7 +138,8 @@ class EnvironmentSubject:
         return self._by_expert
 
     def _expert_plays(self, plan: Plan) -> Episode | None:
-        with global_random(0), self.fresh() as environment:
+        seed_global_random(0)
+        with self.fresh() as environment:
             if not isinstance(environment, Expert):
                 return None
             episode = play(environment, attrs.evolve(plan, stage=0, moves=()), self.world)

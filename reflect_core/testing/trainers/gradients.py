@@ -11,8 +11,8 @@ import numpy as np
 
 from reflect_core.records import Trajectory
 from reflect_core.streams import stream
-from reflect_core.testing.bench import PartSubject
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
+from reflect_core.testing.parts import PartSubject
 from reflect_core.testing.trainers.rig import BARE, ONE_STEP, Rig, flat
 
 __all__ = ["clips", "follows", "order"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from reflect_core.records import Trajectory
-from reflect_core.testing.bench import PartSubject
 from reflect_core.testing.laws import Skipped
+from reflect_core.testing.parts import PartSubject
 
 if TYPE_CHECKING:
     from reflect_core.lm.policy import LmPolicy
