@@ -18,6 +18,7 @@ from reflect_core.hookspecs import (
 )
 from reflect_core.protocols import (
     Curriculum,
+    Described,
     Environment,
     Expert,
     Policy,
@@ -52,6 +53,7 @@ __all__ = [
     "Context",
     "Curriculum",
     "CurriculumSpec",
+    "Described",
     "Draws",
     "Environment",
     "EnvironmentContext",

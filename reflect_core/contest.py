@@ -73,11 +73,7 @@ def hold(session: Session) -> None:
     write_json(
         path,
         {
-            "environment": {
-                "name": session.settings.env.name,
-                "version": session.env_spec.version,
-                "options": attrs.asdict(session.settings.env.options),
-            },
+            "environment": session.about_environment(),
             "model": session.settings.model.name,
             "seed": session.settings.seed,
             "split": settings.split,

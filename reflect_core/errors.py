@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class ReflectError(Exception):
@@ -33,6 +34,19 @@ class ReflectError(Exception):
     ) -> None:
         super().__init__(what, why, then)
         self.what, self.why, self.then, self.details = what, why, then, tuple(details)
+
+    @classmethod
+    def unknown(cls, kind: str, name: object, known: Iterable[str]) -> Self:
+        """The error for a name that nothing has.
+
+        >>> print(ReflectError.unknown("split", "tset", ["train", "valid", "test"]))
+        no split is called 'tset'
+          known: test, train, valid
+          did you mean: test
+        """
+        return cls(
+            f"no {kind} is called {name!r}", details=choices(str(name), known, called="known")
+        )
 
     def __str__(self) -> str:
         lines = [self.what]

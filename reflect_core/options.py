@@ -18,7 +18,18 @@ import cattrs
 
 from reflect_core.errors import ConfigError, suggest
 
-__all__ = ["NONE", "Key", "check", "from_text", "options", "plain", "show", "to_toml", "written"]
+__all__ = [
+    "NONE",
+    "Key",
+    "check",
+    "check_all",
+    "from_text",
+    "options",
+    "plain",
+    "show",
+    "to_toml",
+    "written",
+]
 
 NONE = "none"
 """How None is written in a file and on a command line, where an option may be None."""
@@ -81,6 +92,18 @@ def check(key: Key, value: object, where: str) -> Any:
         if low or high:
             raise _refusal(key, value, where)
     return checked
+
+
+def check_all(config: object) -> None:
+    """Hold an instance of a config class to the types and bounds that the class declares.
+
+    For configs that are made by hand as well, in ``__attrs_post_init__``.
+
+    Raises:
+        ConfigError: A value is not what its option takes.
+    """
+    for key in options(type(config), ""):
+        check(key, plain(getattr(config, key.option)), "option")
 
 
 def _refusal(key: Key, value: object, where: str) -> ConfigError:

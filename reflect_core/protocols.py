@@ -52,6 +52,14 @@ class Expert(Protocol):
 
 
 @runtime_checkable
+class Described(Protocol):
+    """What an environment may offer besides: what its figures depend on."""
+
+    def summary(self) -> str:
+        """A few lines that every result bears: engine and versions, whose data, how many tasks."""
+
+
+@runtime_checkable
 class Reflector(Protocol):
     """Reads states and writes one short reflection for each; frozen during RL.
 

@@ -18,7 +18,7 @@ from reflect_core import files, stats
 from reflect_core.errors import CheckpointError
 from reflect_core.stats import Interval
 
-__all__ = ["Point", "Report", "Row", "build", "compare", "load"]
+__all__ = ["Point", "Report", "Row", "about_list", "build", "compare", "load"]
 
 
 @attrs.frozen
@@ -114,6 +114,11 @@ class Report:
         return f"{name} (version {version}): {count} {self.split} episodes, the same for every row"
 
     @property
+    def about(self) -> list[str]:
+        """What the environment tells about itself: engine, versions, data; a line each."""
+        return [line for line in self.environment.get("summary", "").splitlines() if line.strip()]
+
+    @property
     def footnote(self) -> str:
         """What the brackets and differences mean."""
         return (
@@ -130,15 +135,14 @@ class Report:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in (self.headers, rule, *self.cells)
         ]
-        return "\n".join([self.caption, "", *rows, "", self.footnote])
+        return "\n".join([self.caption, *self.about, "", *rows, "", self.footnote])
 
     def markdown(self) -> str:
         """The table for a README."""
         lines = [self.headers, ("---",) * len(self.headers), *self.cells]
         table = ["| " + " | ".join(_escape(cell) for cell in line) + " |" for line in lines]
-        return (
-            "\n".join([f"# {self.caption}", "", *table, "", self.footnote, *self._levels()]) + "\n"
-        )
+        head = [f"# {self.caption}", "", *about_list(self.about)]
+        return "\n".join([*head, *table, "", self.footnote, *self._levels()]) + "\n"
 
     def plain(self) -> dict[str, Any]:
         """Everything as JSON has it."""
@@ -227,6 +231,11 @@ def compare(evaluation: Mapping[str, Any], curve: Sequence[Point] = ()) -> Repor
         rows=[_row(row, references) for row in rows],
         curve=curve,
     )
+
+
+def about_list(lines: Sequence[str]) -> list[str]:
+    """What the environment tells about itself, as a list in Markdown."""
+    return [*(f"- {_escape(line)}" for line in lines), ""] if lines else []
 
 
 def _row(row: Mapping[str, Any], references: Sequence[Mapping[str, Any]]) -> Row:

@@ -37,6 +37,7 @@ def render(report: Report) -> str:
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>\n"
         for cells in report.cells
     )
+    about = "".join(f"<p>{escape(line)}</p>\n" for line in report.about)
     curve = f"<h2>Success while training</h2>\n{curve_svg(report.curve)}\n" if report.curve else ""
     return f"""<!doctype html>
 <html lang=en>
@@ -45,7 +46,7 @@ def render(report: Report) -> str:
 <title>{escape(report.caption)}</title>
 <style>{_STYLE}</style>
 <h1>{escape(report.caption)}</h1>
-<div class=scroll><table>
+{about}<div class=scroll><table>
 <thead><tr>{head}</tr></thead>
 <tbody>
 {body}</tbody></table></div>

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
 
@@ -17,7 +17,14 @@ from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, T
 from reflect_core.loop import Crew, Weights, check_groups
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
-from reflect_core.protocols import Curriculum, Environment, Policy, Reflector, Teacher
+from reflect_core.protocols import (
+    Curriculum,
+    Described,
+    Environment,
+    Policy,
+    Reflector,
+    Teacher,
+)
 from reflect_core.records import Example, Task
 from reflect_core.rollout import Collector
 from reflect_core.runfolder import RunFolder
@@ -82,6 +89,7 @@ class Session:
         self.trainer_spec = cast(TrainerSpec, registry.find("trainer", settings.trainer.name).spec)
         self.alarms = Alarms(progress.warn)
         self._collectors: list[Collector] = []
+        self._tasks: dict[str, Sequence[Task]] = {}
 
     @functools.cached_property
     def workers(self) -> WorkerPool | None:
@@ -120,10 +128,21 @@ class Session:
             for environment in more:
                 environment.close()
 
-    @functools.cache  # noqa: B019 - a session lives as long as its run
     def tasks(self, split: str) -> Sequence[Task]:
         """The environment's tasks of a split."""
-        return self.environment.tasks(split)
+        if split not in self._tasks:
+            self._tasks[split] = self.environment.tasks(split)
+        return self._tasks[split]
+
+    def about_environment(self) -> dict[str, Any]:
+        """What a result bears, so that it is not compared with another environment's."""
+        env, offered = self.settings.env, self.environment
+        return {
+            "name": env.name,
+            "version": self.env_spec.version,
+            "options": attrs.asdict(env.options),
+            "summary": offered.summary() if isinstance(offered, Described) else "",
+        }
 
     @functools.cached_property
     def divided(self) -> tuple[Sequence[Task], Sequence[Task]]:

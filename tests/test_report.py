@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reflect_core import report
+from reflect_core import report, report_html
 from reflect_core.errors import CheckpointError
 from reflect_core.stats import wilson
 
@@ -35,7 +35,7 @@ def row(name: str, title: str, decoding: str, won: list[dict[str, Any]]) -> dict
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     evaluation = {
-        "environment": {"name": "filesys", "version": 1},
+        "environment": {"name": "filesys", "version": 1, "summary": "stdlib | 3.11\n2 < 3 tasks"},
         "split": "test",
         "episodes": 40,
         "rows": [
@@ -205,3 +205,10 @@ def test_several_runs_are_less_certain_than_their_episodes_say() -> None:
 
     assert width(1) < 0.25
     assert width(2) == 1.0
+
+
+def test_every_form_of_the_report_says_what_the_environment_was(folder: Path) -> None:
+    built = report.build(folder)
+    assert built.text().splitlines()[1:3] == ["stdlib | 3.11", "2 < 3 tasks"]
+    assert "- stdlib \\| 3.11\n- 2 < 3 tasks\n\n| player |" in built.markdown()
+    assert "<p>2 &lt; 3 tasks</p>" in report_html.render(built)

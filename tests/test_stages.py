@@ -1,8 +1,10 @@
 """The stages of a run: what is done is not done again, and what each leaves behind."""
 
+import gc
 import json
 import math
 import shutil
+import weakref
 from pathlib import Path
 
 import attrs
@@ -112,6 +114,21 @@ def test_one_stage_at_a_time_is_the_same_as_all_at_once(done, made, tmp_path):
         run(tmp_path / "steps", made, [stage])
     for name in ("metrics.jsonl", "evaluation.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (done / name).read_bytes()
+
+
+def test_a_result_says_what_its_environment_was(done):
+    told = evaluation(done)["environment"]
+    assert told["name"] == "lamps"
+    assert told["summary"] == Lamps().summary()
+
+
+def test_a_session_that_nobody_holds_is_gone(made, tmp_path):
+    session = Session(RunFolder(tmp_path), made, lamps_registry(), QuietProgress())
+    assert session.tasks("train") is session.tasks("train"), "listed once"
+    held = weakref.ref(session)
+    del session
+    gc.collect()
+    assert held() is None
 
 
 def test_rl_plays_the_train_tasks_that_were_not_taught(made, tmp_path):

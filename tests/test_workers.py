@@ -104,6 +104,12 @@ def test_a_worker_answers_as_the_environment_would(lamps, task, seed, actions):
             lamps.step("sing")
 
 
+def test_what_the_environment_tells_about_itself_comes_through(lamps):
+    assert lamps.summary() == Lamps(horizon=3).summary()
+    with pool(Plain) as made:
+        assert made.environment().summary() == "", "it has none"
+
+
 def test_it_has_an_expert_if_the_environment_has(lamps):
     assert isinstance(lamps, Environment)
     assert isinstance(lamps, Expert)

@@ -13,7 +13,7 @@ from reflect_core import files
 from reflect_core.ablation.arms import REFERENCE, Arm
 from reflect_core.ablation.costs import Costs, costs
 from reflect_core.errors import CheckpointError
-from reflect_core.report import Report, compare
+from reflect_core.report import Report, about_list, compare
 from reflect_core.report_svg import success_svg
 
 SAME = 0.9
@@ -64,7 +64,8 @@ class Table:
         lines = [self.headers, ("---",) * len(self.headers), *self.cells]
         table = ["| " + " | ".join(line) + " |" for line in lines]
         caption = f"# {self.report.caption}, seeds {', '.join(map(str, self.seeds))}"
-        return "\n".join([caption, "", *table, "", self.footnote]) + "\n"
+        head = [caption, "", *about_list(self.report.about)]
+        return "\n".join([*head, *table, "", self.footnote]) + "\n"
 
     @property
     def footnote(self) -> str:

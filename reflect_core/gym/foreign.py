@@ -10,7 +10,7 @@ import attrs
 import gymnasium
 from gymnasium import spaces
 
-from reflect_core.errors import ConfigError, EpisodeOver, ReflectError, choices
+from reflect_core.errors import ConfigError, EpisodeOver, ReflectError
 from reflect_core.records import Hint, Observation, Step, Task
 from reflect_core.streams import stream
 
@@ -110,10 +110,7 @@ class GymnasiumEnvironment:
             ReflectError: There is no such split.
         """
         if split not in self.game.tasks:
-            raise ReflectError(
-                f"no split is called {split!r}",
-                details=choices(split, self.game.tasks, called="known"),
-            )
+            raise ReflectError.unknown("split", split, self.game.tasks)
         return list(self.game.tasks[split].values())
 
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
@@ -129,9 +126,7 @@ class GymnasiumEnvironment:
         """
         engine = self._open()
         if stage not in (None, FULL):
-            raise ReflectError(
-                f"no stage is called {stage!r}", details=choices(str(stage), [FULL], called="known")
-            )
+            raise ReflectError.unknown("stage", stage, [FULL])
         known = self.game.tasks.get(task.split, {}).get(task.task_id)
         if known is None:
             raise ReflectError(

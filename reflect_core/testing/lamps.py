@@ -39,6 +39,10 @@ class Lamps:
         """Tasks that differ in nothing but their names."""
         return [Task(f"{split}-{i}", split, "push the lit lamp") for i in range(self.count)]
 
+    def summary(self) -> str:
+        """How large this one is."""
+        return f"{len(COLOURS)} lamps, {self.horizon} turns"
+
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
         """Light the lamps of an episode."""
         draws = stream(seed, "lamps", task.task_id).integers(len(COLOURS), size=self.horizon + 1)

@@ -24,7 +24,7 @@ from typing import Any
 import attrs
 
 from reflect_core.errors import ReflectError
-from reflect_core.protocols import Environment, Expert
+from reflect_core.protocols import Described, Environment, Expert
 from reflect_core.records import Hint, Observation, Step
 from reflect_core.workers.wire import Failure, Past, Reply, Request, Start
 
@@ -137,6 +137,8 @@ class Server:
             replay(environment, request.past)
         if request.verb == "build":
             return isinstance(environment, Expert), None
+        if request.verb == "summary":
+            return environment.summary() if isinstance(environment, Described) else "", None
         if request.verb == "reset":
             seen: Observation | Step = begin(environment, request.args[0])
         else:

@@ -54,6 +54,10 @@ class WorkerEnvironment(Pipelined):
         """As the environment's."""
         return cast("Sequence[Task]", self._call("tasks", split))
 
+    def summary(self) -> str:
+        """As the environment's; nothing where it has none."""
+        return cast(str, self._call("summary"))
+
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
         """As the environment's."""
         return self.begin_reset(task, seed=seed, stage=stage)()

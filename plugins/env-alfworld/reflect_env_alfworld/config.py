@@ -69,7 +69,9 @@ class AlfworldConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        _check(self)
+        from reflect_core.options import check_all  # heavier than all that plugins are asked first
+
+        check_all(self)
         if self.game is not None and (self.filter, self.families, self.data) != (None, None, None):
             raise ConfigError(
                 f"option game={self.game} does not go with data, filter or families",
@@ -106,11 +108,3 @@ class AlfworldConfig:
 
         place = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         return Path(place).expanduser() / "reflect" / "alfworld"
-
-
-def _check(config: AlfworldConfig) -> None:
-    """Hold the options to the types and bounds that they declare."""
-    from reflect_core.options import check, options, plain  # heavier than all asked first
-
-    for key in options(type(config), ""):
-        check(key, plain(getattr(config, key.option)), "option")

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError, choices
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_env_alfworld import text
 from reflect_env_alfworld.config import AlfworldConfig
@@ -75,8 +75,7 @@ class AlfworldEnvironment:
     @property
     def notes(self) -> tuple[str, ...]:
         """Which games were left out and where the expert failed, one line for each reason."""
-        left_out = self._loaded().left_out.items()
-        notes = [f"{count} games left out: {why}" for why, count in left_out]
+        notes = self._left_out()
         if self._given_up:
             count, games = len(self._given_up), ", ".join(sorted(self._given_up))
             notes.append(f"the {self.config.expert} expert gave up {count} games: {games}")
@@ -92,7 +91,7 @@ class AlfworldEnvironment:
                 lines.append(f"{split}: {len(games.of(split))} tasks, {games.hash(split)}")
             except ReflectError as error:
                 lines.append(f"{split}: {error.what}")
-        return "\n".join((*lines, *self.notes))
+        return "\n".join((*lines, *self._left_out()))
 
     def tasks(self, split: str) -> Sequence[Task]:
         """The tasks of a split, in a fixed order; the data of each says where it comes from.
@@ -114,9 +113,7 @@ class AlfworldEnvironment:
             ReflectError: The task is not one of these games, or the stage is unknown.
         """
         if stage not in (None, FULL):
-            raise ReflectError(
-                f"no stage is called {stage!r}", details=choices(stage, [FULL], called="known")
-            )
+            raise ReflectError.unknown("stage", stage, [FULL])
         game = self._loaded().find(task)
         self._episode = None  # a game that fails to load leaves none behind
         engine = self._ready(game)
@@ -202,6 +199,10 @@ class AlfworldEnvironment:
     @property
     def _remembers(self) -> bool:
         return self.config.memory and self._episode is not None and self._episode.memory is not None
+
+    def _left_out(self) -> list[str]:
+        counts = self._loaded().left_out.items()
+        return [f"{count} games left out: {why}" for why, count in counts]
 
     def _act(self, episode: _Episode, action: str) -> str:
         """Do a command of the game; returns what the game said."""

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from alfworld.gen import constants
 
-from reflect_core.errors import ConfigError, ReflectError, choices
+from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.streams import stream
 from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.pddl import Layout, goal_words, instruction, problem
@@ -101,15 +101,10 @@ def generate_games(
 
 def _check(split: str, count: int, receptacles: int, objects: int, families: Sequence[str]) -> None:
     if split not in SPLITS:
-        raise ConfigError(
-            f"no split is called {split!r}", details=choices(split, SPLITS, called="splits")
-        )
+        raise ConfigError.unknown("split", split, SPLITS)
     for family in families:
         if family not in FAMILIES:
-            raise ConfigError(
-                f"no family of games is called {family!r}",
-                details=choices(family, FAMILIES, called="families"),
-            )
+            raise ConfigError.unknown("family of tasks", family, FAMILIES)
     if not families:
         raise ConfigError("no family of games is named", then=f"families={' '.join(FAMILIES)}")
     for name, number, fewest in (

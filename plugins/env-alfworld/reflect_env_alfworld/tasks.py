@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from reflect_core.errors import ConfigError, ReflectError, choices
+from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.records import Task
 from reflect_env_alfworld import downloaded
 from reflect_env_alfworld.config import GENERATED, TEXTWORLD, AlfworldConfig
@@ -40,10 +40,7 @@ class Games:
     def __init__(self, config: AlfworldConfig) -> None:
         for family in (config.families or "").split():
             if family not in FAMILIES:
-                raise ConfigError(
-                    f"no family of tasks is called {family!r}",
-                    details=choices(family, FAMILIES, called="families"),
-                )
+                raise ConfigError.unknown("family of tasks", family, FAMILIES)
         self.config = config
         self.left_out: Counter[str] = Counter()
         self._games: dict[str, dict[str, Game]] = {}
@@ -60,9 +57,7 @@ class Games:
             ReflectError: There are none, or there is no such split.
         """
         if split not in SPLITS:
-            raise ReflectError(
-                f"no split is called {split!r}", details=choices(split, SPLITS, called="known")
-            )
+            raise ReflectError.unknown("split", split, SPLITS)
         return list(self._of(split).values())
 
     def find(self, task: Task) -> Game:

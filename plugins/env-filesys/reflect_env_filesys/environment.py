@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reflect_core.errors import EpisodeOver, ReflectError, choices
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_core.streams import stream
 from reflect_env_filesys.config import STAGES, FilesysConfig
@@ -82,9 +82,7 @@ class FilesysEnvironment:
         """
         tasks = self._loaded().tasks
         if split not in tasks:
-            raise ReflectError(
-                f"no split is called {split!r}", details=choices(split, tasks, called="known")
-            )
+            raise ReflectError.unknown("split", split, tasks)
         return tasks[split]
 
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
@@ -100,9 +98,7 @@ class FilesysEnvironment:
         """
         stage = FULL if stage is None else stage
         if stage not in STAGES:
-            raise ReflectError(
-                f"no stage is called {stage!r}", details=choices(stage, STAGES, called="known")
-            )
+            raise ReflectError.unknown("stage", stage, STAGES)
         path = tuple(task.data.get("path", ()))
         pool = self._loaded().pools.get((task.split, task.data.get("root", "")))
         if pool is None or not pool.has(path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 
 from reflect_core.errors import ConfigError
@@ -16,18 +14,6 @@ PAIRS, NOTHING = HELD_OUT = ("pairs", "none")
 AT_PASSENGER, ANYWHERE = BOARDINGS = ("passenger", "anywhere")
 RANDOM = "random"
 MAPS = ("4x4", "8x8", RANDOM)
-
-
-def _check(config: Any) -> None:
-    """Hold a config to the types and bounds that it declares."""
-    from reflect_core.options import (
-        check,
-        options,
-        plain,
-    )  # heavier than all that plugins are asked first
-
-    for key in options(type(config), ""):
-        check(key, plain(getattr(config, key.option)), "option")
 
 
 @attrs.frozen
@@ -64,7 +50,9 @@ class TaxiConfig:
     )
 
     def __attrs_post_init__(self) -> None:
-        _check(self)
+        from reflect_core.options import check_all  # heavier than all that plugins are asked first
+
+        check_all(self)
         if self.drawing == NO_DRAWING and not self.facts:
             raise ConfigError(
                 "options drawing=none and facts=false leave nothing to see",
@@ -98,7 +86,9 @@ class FrozenLakeConfig:
     facts: bool = option(True, "Whether positions and the four sides are told in words.")
 
     def __attrs_post_init__(self) -> None:
-        _check(self)
+        from reflect_core.options import check_all  # heavier than all that plugins are asked first
+
+        check_all(self)
 
     @property
     def side(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError, choices
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_core.streams import stream
 from reflect_env_taxi import engine, ice, skater
@@ -90,10 +90,7 @@ class FrozenLakeEnvironment:
         """
         self._check_open()
         if split not in self._tasks:
-            raise ReflectError(
-                f"no split is called {split!r}",
-                details=choices(split, self._tasks, called="known"),
-            )
+            raise ReflectError.unknown("split", split, self._tasks)
         return [task for task, _ in self._tasks[split].values()]
 
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
@@ -109,10 +106,7 @@ class FrozenLakeEnvironment:
         """
         self._check_open()
         if stage not in (None, FULL):
-            raise ReflectError(
-                f"no stage is called {stage!r}",
-                details=choices(str(stage), (FULL,), called="known"),
-            )
+            raise ReflectError.unknown("stage", stage, (FULL,))
         known = self._tasks.get(task.split, {}).get(task.task_id)
         if known is None:
             raise ReflectError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError, choices
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_env_taxi import driver, engine
 from reflect_env_taxi.config import (
@@ -105,10 +105,7 @@ class TaxiEnvironment:
         """
         self._check_open()
         if split not in self._tasks:
-            raise ReflectError(
-                f"no split is called {split!r}",
-                details=choices(split, self._tasks, called="known"),
-            )
+            raise ReflectError.unknown("split", split, self._tasks)
         return [task for task, _ in self._tasks[split].values()]
 
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
@@ -126,9 +123,7 @@ class TaxiEnvironment:
         self._check_open()
         stage = FULL if stage is None else stage
         if stage not in STAGES:
-            raise ReflectError(
-                f"no stage is called {stage!r}", details=choices(stage, STAGES, called="known")
-            )
+            raise ReflectError.unknown("stage", stage, STAGES)
         known = self._tasks.get(task.split, {}).get(task.task_id)
         if known is None:
             raise ReflectError(
