@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import attrs
@@ -53,6 +55,25 @@ MAZE = {"stages": ("key", "door"), "horizon": MazeConfig().horizon}
 def test_there_is_no_false_alarm_whatever_the_seed(make, known, seed: int) -> None:
     found = examine(Mutant(make, "", "", "", more=known), Effort(seed=seed))
     assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+
+
+class Tidy(Right):
+    """Writes where it may, and tidies up."""
+
+    def reset(self, task, *, seed, stage=None):
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lamps"
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / "lit").write_text(task.task_id)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "deep").mkdir()
+            Path(folder, "deep", "lamps.log").write_text(task.task_id)
+        return super().reset(task, seed=seed)
+
+
+def test_files_that_may_be_written_are_no_alarm() -> None:
+    found = examine(Mutant(Tidy, "", "", "", fresh=True, more=OPTIONS), LITTLE)
+    assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+    assert found["files"].status == "ok"
 
 
 @pytest.mark.parametrize("name", MUTANTS)

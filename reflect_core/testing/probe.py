@@ -33,17 +33,18 @@ CHILD = "from reflect_core.testing.probe import main; main()"
 PATIENCE = 600
 """Seconds."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-CHANGES = {
-    "os.mkdir": (0,),
-    "os.rename": (0, 1),
-    "os.remove": (0,),
-    "os.rmdir": (0,),
-    "os.link": (1,),
-    "os.symlink": (1,),
-    "os.truncate": (0,),
-    "sqlite3.connect": (0,),
+CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
+    "os.mkdir": ((0, 2),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.remove": ((0, 1),),
+    "os.rmdir": ((0, 1),),
+    "os.link": ((1, 3),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, None),),
+    "sqlite3.connect": ((0, None),),
 }
-"""Audit events that change the disk, and which of their arguments are paths."""
+"""Audit events that change the disk: which of their arguments are paths, and which of them is the
+descriptor of the folder that a relative one starts from."""
 
 
 @attrs.frozen
@@ -142,7 +143,7 @@ def ask(recipe: Recipe, world: World, plans: Sequence[Plan]) -> Report:
     """Build the environment in a fresh process, play the plans, and close it twice.
 
     The process has another hash seed, so that the order of sets is another one, and a
-    temporary folder of its own.
+    temporary folder of its own, in which its cache (``XDG_CACHE_HOME``) lies too.
     """
     try:
         job = pickle.dumps((recipe.early, pickle.dumps((recipe, world, list(plans)))))
@@ -159,6 +160,8 @@ def ask(recipe: Recipe, world: World, plans: Sequence[Plan]) -> Report:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
             **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
+            # what can be made again may be kept in the user's cache: here that is empty
+            "XDG_CACHE_HOME": str(temporary / "cache"),
         }
         command = [sys.executable, "-c", CHILD, str(result)]
         try:
@@ -214,18 +217,30 @@ class Watch:
         elif event == "os.chdir":
             self._add("moves", f"it changed to {arguments[0]}")
         elif event in CHANGES:
-            for number in CHANGES[event]:
-                self._write(f"{event} of", arguments[number])
+            for number, start in CHANGES[event]:
+                folder = -1 if start is None else arguments[start]
+                self._write(f"{event} of", arguments[number], folder)
 
-    def _write(self, what: str, path: Any) -> None:
+    def _write(self, what: str, path: Any, folder: int = -1) -> None:
         if not isinstance(path, str | bytes | os.PathLike):
             return  # a file descriptor: it was seen when it was opened
-        full = Path(os.fsdecode(path)).absolute().resolve()
+        start = Path.cwd() if folder == -1 else _opened(folder)
+        if start is None:
+            return
+        full = (start / os.fsdecode(path)).resolve()
         if not full.is_relative_to(self.allowed) and full != Path(os.devnull):
             self._add("writes", f"{what} {full}")
 
     def _add(self, kind: str, what: str) -> None:
         self.seen[kind].append((what, _caller()))
+
+
+def _opened(folder: int) -> Path | None:
+    """The folder of a descriptor; None where the system does not tell."""
+    try:
+        return Path(f"/proc/self/fd/{folder}").readlink()
+    except OSError:
+        return None
 
 
 def _writes(mode: str | None, flags: int) -> bool:

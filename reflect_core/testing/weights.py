@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
+
+from reflect_core.testing.laws import Broken, Skipped
 
 DEPTH = 3
 """How deep to look: a part, its players, their models."""
@@ -36,3 +39,19 @@ def digests(part: Any) -> dict[str, str]:
 
     visit(part, "", DEPTH)
     return found
+
+
+def unchanged_by(player: object, play: Callable[[], object]) -> None:
+    """See that playing changes none of a player's weights.
+
+    Raises:
+        Skipped: It has none.
+        Broken: One has changed.
+    """
+    before = digests(player)
+    if not before:
+        raise Skipped("it has no weights")
+    play()
+    after = digests(player)
+    if changed := [name for name, digest in after.items() if before.get(name) != digest]:
+        raise Broken(f"{len(changed)} tensors have changed, first {changed[0]}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import tempfile
@@ -134,6 +135,18 @@ class WritesAFile(Right):
         if not self.logged:
             Path("lamps.log").write_text(task.task_id, "utf-8")
             WritesAFile.logged = True
+        return super().reset(task, seed=seed)
+
+
+@breaks("files", "os.remove", "reset", fresh=True)
+class RemovesAFile(Right):
+    """By the descriptor of its folder, as shutil does."""
+
+    def reset(self, task, *, seed, stage=None):
+        folder = os.open(".", os.O_RDONLY)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink("lamps.log", dir_fd=folder)
+        os.close(folder)
         return super().reset(task, seed=seed)
 
 

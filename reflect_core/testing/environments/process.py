@@ -67,12 +67,12 @@ def light(subject: EnvironmentSubject, effort: Effort) -> None:
 
 @law(
     cause="a cache, a log or a download beside the code: read only, or write below "
-    "tempfile.gettempdir()",
+    "tempfile.gettempdir(); what can be made again, below $XDG_CACHE_HOME",
     look="__init__",
     needs=["spawns"],
 )
 def files(subject: EnvironmentSubject, effort: Effort) -> None:
-    """It writes no files outside the temporary folder."""
+    """It writes no files outside the temporary folder and the user's cache."""
     for what, place in subject.fresh_process(effort).writes:
         raise Broken(what, place=place)
 
