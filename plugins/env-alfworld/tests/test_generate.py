@@ -282,7 +282,7 @@ def test_the_numbers_of_objects_do_not_tell_the_goal(
     ("arguments", "message"),
     [
         ({"split": "tset"}, "did you mean: test"),
-        ({"families": ["pick_one"]}, "no family of games is called 'pick_one'"),
+        ({"families": ["pick_one"]}, "no family of tasks is called 'pick_one'"),
         ({"families": []}, "no family"),
         ({"count": -1}, "-1 games are too few"),
         ({"receptacles": FEWEST_RECEPTACLES - 1}, "at least 4 are needed"),
