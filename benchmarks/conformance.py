@@ -25,7 +25,7 @@ import attrs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from mutants import environments, lamps, lamps_again, maze, parts, small_ppo, trainers
+from mutants import environments, hanoi, lamps, lamps_again, maze, parts, small_ppo, trainers
 from mutants.common import Mutant
 
 from reflect_core.context import EnvironmentContext
@@ -77,6 +77,7 @@ def examination(kind: str, offer: Offer) -> Examine:
                 stages=spec.stages,
                 config=config,
                 recipe=Installed(offer.plugin, spec.name, config),
+                truncates=spec.truncates,
             )
         else:
             subject = PartSubject.of(kind, spec, config, bench_settings())
@@ -100,11 +101,17 @@ def originals(bench: Bench) -> Iterator[Good]:
             Mutant(maze.Maze, "", "", "", fresh=True, more=maze.OPTIONS), effort
         )
 
+    def of_hanoi(effort: Effort) -> Mapping[str, Outcome]:
+        return environments.examine(
+            Mutant(hanoi.Right, "", "", "", fresh=True, more=hanoi.OPTIONS), effort
+        )
+
     def small(effort: Effort) -> Mapping[str, Outcome]:
         return trainers.examine(small_ppo.spec(small_ppo.SmallPpo), bench, effort)
 
     yield Good("environment", "(lamps)", lamp)
     yield Good("environment", "(maze)", in_maze)
+    yield Good("environment", "(hanoi)", of_hanoi)
     yield Good("trainer", "(small ppo)", small)
     for kind, right in (
         ("reflector", parts.Parrot),

@@ -106,12 +106,15 @@ class EnvironmentSpec(Spec):
         defaults: What this environment would rather have as defaults of other sections, by
             dotted key (``{"rollout.history": 0}``); files and command lines still win. A key
             of another part (``trainer.lr``) counts only where the chosen part has it.
+        truncates: Whether ``Step.truncated`` may be told: episodes are cut by a limit that is
+            not the task's, and what they would still have brought is estimated.
     """
 
     factory: Callable[[Any, EnvironmentContext], Environment]
     stages: tuple[str, ...] = ("full",)
     baselines: tuple[str, ...] = ()
     defaults: Mapping[str, object] = attrs.field(factory=dict)
+    truncates: bool = False
 
 
 @attrs.frozen(kw_only=True)

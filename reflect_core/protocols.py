@@ -45,10 +45,18 @@ class Expert(Protocol):
     """What an environment may offer besides: someone who knows what to do."""
 
     def expert_action(self) -> str:
-        """A right action in the present state, one of the legal actions."""
+        """A right action in the present state, one of the legal actions.
+
+        Raises:
+            EpisodeOver: No episode runs.
+        """
 
     def expert_reflection(self) -> str:
-        """What a teacher would say now: what the last action did, what to do next."""
+        """What a teacher would say now: what the last action did, what to do next.
+
+        Raises:
+            EpisodeOver: No episode runs.
+        """
 
 
 @runtime_checkable

@@ -62,7 +62,8 @@ class Observation:
     Args:
         text: Valid UTF-8 of bounded length.
         legal_actions: The menu: unique, non-blank, non-empty while the episode runs.
-        state_key: Equal keys promise equal states (step-level groups need it).
+        state_key: Equal keys of one task promise equal states (step-level groups need it): the
+            same menu, and the same may come of each action.
     """
 
     text: str

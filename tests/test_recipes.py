@@ -19,6 +19,7 @@ SMALL = (
     "train.episodes=4",
     "train.valid_episodes=2",
     "eval.episodes=2",
+    "rollout.workers=2",
 )
 
 
@@ -35,8 +36,15 @@ def test_there_are_recipes():
     assert RECIPES
 
 
+def engine_at_hand(recipe):
+    """Skips where the recipe's environment wants what could not be built here."""
+    if recipe.stem.startswith("alfworld"):
+        pytest.importorskip("alfworld", reason="ALFWorld's engine is not installed")
+
+
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_dry_run_accepts_a_recipe_where_its_model_is_not_at_hand(recipe, tmp_path):
+    engine_at_hand(recipe)
     told = reflect("run", "--config", str(recipe), "--dry-run", folder=tmp_path)
     assert "# teach: " in told and "# train " in told
     assert not list(tmp_path.iterdir())
@@ -45,6 +53,7 @@ def test_a_dry_run_accepts_a_recipe_where_its_model_is_not_at_hand(recipe, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_runs_at_small_scale_on_tiny(recipe, tmp_path):
+    engine_at_hand(recipe)
     words = ("run", "--config", str(recipe), "--model", "tiny", "--out", "r", *SMALL)
     reflect(*words, folder=tmp_path)
     rows = json.loads((tmp_path / "r" / "evaluation.json").read_text())["rows"]

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from mutants import lamps_again
+from hypothesis import given
+from hypothesis import strategies as st
+from mutants import hanoi, lamps_again
 from mutants.common import Mutant
 from mutants.environments import MUTANTS, examine
 from mutants.lamps import OPTIONS, Right
@@ -17,10 +19,11 @@ from mutants.maze import Maze, MazeConfig
 from reflect_core import EnvironmentSpec
 from reflect_core.testing import EnvironmentContract, Lamps
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
+from reflect_core.testing.environments.unlisted import near_misses
 from reflect_core.testing.laws import Effort, Examiner, Outcome
 from reflect_core.testing.probe import FromFile
 
-FROM_PROCESS = {"spawns", "fresh-process", "light", "files", "folder"}
+FROM_PROCESS = {"spawns", "fresh-process", "light", "files", "folder", "releases"}
 LITTLE = Effort(max_examples=10)
 
 
@@ -43,18 +46,60 @@ class TestMaze(EnvironmentContract):
         name="maze",
         factory=lambda config, context: Maze(config),
         config=MazeConfig,
-        stages=("key", "door"),
+        stages=("door", "full"),
     )
 
 
-MAZE = {"stages": ("key", "door"), "horizon": MazeConfig().horizon}
+MAZE = {"stages": ("door", "full"), "horizon": MazeConfig().horizon}
+
+
+class KeyedMaze(Maze):
+    """Gives its states keys; who goes somewhere may slip, so that equal states go on unlike."""
+
+    def observe(self, *words):
+        shown = super().observe(*words)
+        held = "held" if self.held else "not"
+        return attrs.evolve(shown, state_key=f"{self.room} {held} {self.turn}")
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize(("make", "known"), [(Right, OPTIONS), (Maze, MAZE)])
+@pytest.mark.parametrize(
+    ("make", "known"),
+    [
+        (Right, OPTIONS),
+        (Maze, MAZE),
+        (KeyedMaze, MAZE),
+        (hanoi.Right, hanoi.OPTIONS),
+    ],
+)
 def test_there_is_no_false_alarm_whatever_the_seed(make, known, seed: int) -> None:
     found = examine(Mutant(make, "", "", "", more=known), Effort(seed=seed))
     assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+
+
+def test_who_says_that_episodes_may_be_cut_may_cut_them() -> None:
+    cut = MUTANTS["OutOfTimeIsTruncated"]
+    found = examine(Mutant(cut.make, "", "", "", more={**cut.more, "truncates": True}), LITTLE)
+    assert found["terminates"].status == "skipped"
+    assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+
+
+def test_without_state_keys_the_law_on_them_says_so() -> None:
+    found = examine(Mutant(Maze, "", "", "", more=MAZE), LITTLE)
+    assert found["state-keys"].status == "skipped"
+    assert found["state-keys"].remark == "it gives no state keys"
+
+
+@given(st.lists(st.text("ab 01", min_size=1, max_size=8), max_size=5))
+def test_a_near_miss_is_not_on_the_menu(menu: list[str]) -> None:
+    assert not set(near_misses(menu)) & set(menu)
+
+
+def test_near_misses_have_other_numbers_or_parts_of_two_items() -> None:
+    assert near_misses(["move 1 to B", "wait 3 times"]) == [
+        *("move 0 to B", "move 2 to B", "wait 0 times", "wait 4 times"),
+        *("move 3 times", "wait 1 to B"),
+    ]
 
 
 class Tidy(Right):
@@ -176,7 +221,7 @@ def test_an_environment_without_an_expert_or_a_file_skips_what_needs_them() -> N
 
     found = told(Mute)
     skipped = {name for name, outcome in found.items() if outcome.status == "skipped"}
-    assert skipped == FROM_PROCESS | {"expert-is-legal", "expert-solves"}
+    assert skipped == FROM_PROCESS | {"expert-is-legal", "expert-forgets", "expert-solves"}
     assert all(found[name].status == "ok" for name in set(found) - skipped)
 
 

@@ -171,6 +171,7 @@ def _subject(registry: Registry, kind: Kind, offer: Offer[Any], words: Sequence[
         stages=spec.stages,
         config=config,
         recipe=Installed(offer.plugin, spec.name, config, settings.seed),
+        truncates=spec.truncates,
     )
 
 

@@ -117,6 +117,7 @@ class EnvironmentContract(Contract):
             1000 where there is none.
         max_text: Characters of an observation at most.
         expert_solves: Share of episodes that its expert solves.
+        truncates: Whether episodes may be cut; by default what the spec says.
     """
 
     kind = "environment"
@@ -125,6 +126,7 @@ class EnvironmentContract(Contract):
     horizon: ClassVar[int | None] = None
     max_text: ClassVar[int] = 20_000
     expert_solves: ClassVar[float] = 1.0
+    truncates: ClassVar[bool | None] = None
 
     def make(self) -> Environment:
         """Build one; by default from ``spec``."""
@@ -135,11 +137,12 @@ class EnvironmentContract(Contract):
     def subject(self) -> EnvironmentSubject:
         """The environment, and all that is known of it."""
         cls = type(self)
-        config, plugin, stages = None, None, cls.stages
+        config, plugin, stages, truncates = None, None, cls.stages, cls.truncates
         if cls.make is EnvironmentContract.make:
             spec, config, plugin = self._chosen()
-            if stages is None and isinstance(spec, EnvironmentSpec):
-                stages = spec.stages
+            assert isinstance(spec, EnvironmentSpec)
+            stages = spec.stages if stages is None else stages
+            truncates = spec.truncates if truncates is None else truncates
         by_name = plugin is not None and isinstance(cls.spec, str)
         return EnvironmentSubject(
             make=self.make,
@@ -149,6 +152,7 @@ class EnvironmentContract(Contract):
             recipe=Installed(str(plugin), str(cls.spec), config) if by_name else FromFile.of(cls),
             max_text=cls.max_text,
             expert_solves=cls.expert_solves,
+            truncates=bool(truncates),
         )
 
     @pytest.mark.parametrize("law", _names(ENVIRONMENT_LAWS))

@@ -6,6 +6,7 @@ and watches what the interpreter tells its audit hooks.
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import importlib.util
 import json
@@ -32,6 +33,8 @@ HEAVY = ("torch", "transformers", "accelerate", "peft")
 CHILD = "from reflect_core.testing.probe import main; main()"
 PATIENCE = 600
 """Seconds."""
+EPISODES = 4
+"""That one instance plays before it is asked what it leaves behind."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.mkdir": ((0, 2),),
@@ -128,6 +131,7 @@ class Report:
         imported: Heavy packages that it imported, and where.
         writes: Changes of the disk outside the temporary folder, and where they were made.
         moves: Changes of the working directory.
+        left: What is still there after it was closed.
     """
 
     failure: str = ""
@@ -137,6 +141,7 @@ class Report:
     imported: Sequence[tuple[str, Place | None]] = ()
     writes: Sequence[tuple[str, Place | None]] = ()
     moves: Sequence[tuple[str, Place | None]] = ()
+    left: Sequence[str] = ()
 
 
 def ask(recipe: Recipe, world: World, plans: Sequence[Plan]) -> Report:
@@ -263,6 +268,47 @@ def _caller() -> tuple[str, int, str] | None:
     return None
 
 
+def _left(make: Callable[[], Environment], plans: Sequence[Plan], world: World) -> list[str]:
+    """What one instance that played many episodes leaves behind, beyond what the first does.
+
+    What is loaded or kept once for all, such as a corpus, an instance before it has loaded.
+    """
+    found: list[tuple[set[str], int]] = []
+    for _ in range(2):
+        seed_global_random(0)
+        environment = make()
+        for plan in plans[:EPISODES]:
+            play(environment, plan, world)
+        environment.close()
+        del environment
+        gc.collect()
+        found.append((_temporary(), _open_descriptors()))
+    (files_before, open_before), (files_after, open_after) = found
+    told = [f"it left {name} in the temporary folder" for name in sorted(files_after)[:3]
+            if name not in files_before]  # fmt: skip
+    if open_after > open_before:
+        told.append(f"it left {open_after - open_before} files or sockets open")
+    return told
+
+
+def _temporary() -> set[str]:
+    folder = Path(tempfile.gettempdir())
+    cache = Path(os.environ["XDG_CACHE_HOME"])
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if not path.is_relative_to(cache)
+    }
+
+
+def _open_descriptors() -> int:
+    """How many files and sockets the process has open; 0 where the system does not tell."""
+    try:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except OSError:
+        return 0
+
+
 def main() -> None:
     """Do what the standard input says and write what was seen to the file that is named."""
     early, job = pickle.load(sys.stdin.buffer)
@@ -278,6 +324,7 @@ def main() -> None:
         environment = make()
         episodes.append(play(environment, plan, world).keys())
         environment.close()
+    left = _left(make, plans, world)
     watch.watching = False
-    seen = {"episodes": episodes, "heavy_before": heavy_before, **watch.seen}
+    seen = {"episodes": episodes, "heavy_before": heavy_before, "left": left, **watch.seen}
     Path(sys.argv[1]).write_text(json.dumps(seen), encoding="utf-8")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from reflect_core.testing.explore import NUMBERS, SPOILINGS, Move, Plan
 
-__all__ = ["NASTY", "moves", "other_texts", "plans"]
+__all__ = ["NASTY", "PAIRS", "moves", "other_texts", "plans"]
 
 NASTY = ("", " ", "\n", "\x00", "\udcff", "a" * 5000, "{}", "%s", "../..", "0", "none")
 """Texts that have broken parsers before."""
@@ -48,3 +48,7 @@ def plans(*, others: bool = True, longest: int = 30) -> st.SearchStrategy[Plan]:
             st.lists(move, min_size=longest // 3, max_size=longest),
         ).map(tuple),
     )
+
+
+PAIRS = st.tuples(plans(), plans())
+"""Two episodes to play after or beside one another."""

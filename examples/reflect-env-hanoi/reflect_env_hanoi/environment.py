@@ -84,14 +84,17 @@ class Hanoi:
 
     def expert_action(self) -> str:
         """The first move of the shortest way."""
+        if self._over:
+            raise EpisodeOver("reset first")
         disk, rod = way(self._position, self._goal)[0]
         return f"move {disk + 1} to {rod}"
 
     def expert_reflection(self) -> str:
         """Which disk has to get where, what for, and the move."""
+        action = self.expert_action()
         wanted = max(i for i, rod in enumerate(self._position) if rod != self._goal)
         mistake = "Wrong move. " if self._wrong else ""
-        return f"{mistake}{wanted + 1} must get to {self._goal}: {self.expert_action()}"
+        return f"{mistake}{wanted + 1} must get to {self._goal}: {action}"
 
     def _menu(self) -> tuple[str, ...]:
         return tuple(f"move {disk + 1} to {rod}" for disk, rod in moves(self._position))

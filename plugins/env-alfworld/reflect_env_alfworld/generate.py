@@ -79,6 +79,14 @@ def generate_games(
         ReflectError: There are not so many distinct games of this size.
     """
     _check(split, count, receptacles, objects, families)
+    return list(_games(split, count, seed, receptacles, objects, tuple(families)))
+
+
+@functools.lru_cache(maxsize=8)
+def _games(
+    split: str, count: int, seed: int, receptacles: int, objects: int, families: tuple[str, ...]
+) -> tuple[Game, ...]:
+    """The games, made once for all environments of a process: a run has a hundred or more."""
     games: list[Game] = []
     taken: set[str] = set()
     for number, family in zip(range(count), itertools.cycle(families), strict=False):
@@ -96,7 +104,7 @@ def generate_games(
             )
         taken.add(game.game_id)
         games.append(game)
-    return games
+    return tuple(games)
 
 
 def _check(split: str, count: int, receptacles: int, objects: int, families: Sequence[str]) -> None:

@@ -184,7 +184,15 @@ def test_the_same_arguments_give_the_same_games_and_a_larger_count_more(
     split: str, fewer: int, more: int, seed: int
 ) -> None:
     first = generate_games(split, fewer, seed=seed)
+    generate._games.cache_clear()
     assert generate_games(split, fewer + more, seed=seed)[:fewer] == first
+
+
+def test_games_are_made_once_for_all_environments_and_nobody_can_take_one_away() -> None:
+    first = generate_games("test", 5)
+    kept = first.pop()
+    again = generate_games("test", 5)
+    assert again[-1] is kept and again[:-1] == first
 
 
 def test_another_seed_gives_other_games() -> None:

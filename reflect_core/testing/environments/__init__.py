@@ -15,13 +15,23 @@ from reflect_core.testing.environments.episodes import (
     over,
     resets,
     success,
+    terminates,
     text,
 )
-from reflect_core.testing.environments.expert import expert_is_legal, expert_solves
+from reflect_core.testing.environments.expert import expert_forgets, expert_is_legal, expert_solves
 from reflect_core.testing.environments.machine import any_order
 from reflect_core.testing.environments.offered import builds, closes, records, splits
-from reflect_core.testing.environments.process import files, folder, fresh_process, light, spawns
+from reflect_core.testing.environments.process import (
+    files,
+    folder,
+    fresh_process,
+    light,
+    releases,
+    spawns,
+)
+from reflect_core.testing.environments.states import last_stage, state_keys
 from reflect_core.testing.environments.subject import EnvironmentSubject
+from reflect_core.testing.environments.unlisted import unlisted
 
 __all__ = ["ENVIRONMENT_LAWS", "EnvironmentSubject"]
 
@@ -35,6 +45,7 @@ ENVIRONMENT_LAWS = (
     finite,
     success,
     ends,
+    terminates,
     over,
     text,
     records,
@@ -43,12 +54,17 @@ ENVIRONMENT_LAWS = (
     global_randomness,
     forgets,
     interleaved,
+    unlisted,
+    last_stage,
+    state_keys,
     spawns,
     fresh_process,
     light,
     files,
     folder,
+    releases,
     expert_is_legal,
+    expert_forgets,
     expert_solves,
     any_order,
 )

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
-
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import same
 from reflect_core.testing.explore import Plan, play, turns
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.randomness import random_states, seed_global_random
 from reflect_core.testing.search import search
-from reflect_core.testing.strategies import plans
+from reflect_core.testing.strategies import PAIRS, plans
 from reflect_core.testing.walks import drawn_pairs, drawn_plans
 
 __all__ = ["forgets", "global_randomness", "interleaved", "repeats"]
-
-PAIRS = st.tuples(plans(), plans())
 
 
 @law(

@@ -14,13 +14,24 @@ from reflect_core.protocols import Environment
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import faulty, until, utf8, when
 from reflect_core.testing.explore import Episode, Move, Plan, World, play
-from reflect_core.testing.laws import Broken, Effort, law
+from reflect_core.testing.laws import Broken, Effort, Skipped, law
 from reflect_core.testing.places import place_of, told
 from reflect_core.testing.search import search
 from reflect_core.testing.strategies import NASTY, other_texts, plans
 from reflect_core.testing.walks import drawn_plans
 
-__all__ = ["accepts", "answers", "ends", "finite", "menu", "over", "resets", "success", "text"]
+__all__ = [
+    "accepts",
+    "answers",
+    "ends",
+    "finite",
+    "menu",
+    "over",
+    "resets",
+    "success",
+    "terminates",
+    "text",
+]
 
 TRIED = 12
 """Items of one menu that are tried out one by one."""
@@ -199,6 +210,27 @@ def ends(subject: EnvironmentSubject, effort: Effort) -> None:
     def check(episode: Episode) -> None:
         if episode.running and len(episode.steps) >= horizon:
             raise Broken(f"after {horizon} turns it still runs", story=episode.story())
+
+    subject.explore(effort, check, to_end=True)
+
+
+@law(
+    cause="the horizon is part of the task: at its last turn terminated=True, success=False. "
+    "Where another limit cuts episodes, so that their value goes on, say truncates=True in "
+    "the EnvironmentSpec",
+    look="step",
+    needs=["ends"],
+)
+def terminates(subject: EnvironmentSubject, effort: Effort) -> None:
+    """Episodes end as terminated; truncated is for limits that are not the task's."""
+    if subject.truncates:
+        raise Skipped("it says that its episodes may be cut")
+
+    def check(episode: Episode) -> None:
+        if episode.over and episode.steps[-1].truncated:
+            raise Broken(
+                f"{when(len(episode.steps))} the episode was truncated", story=episode.story()
+            )
 
     subject.explore(effort, check, to_end=True)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from reflect_core.protocols import Expert
+from reflect_core.protocols import Environment, Expert
 from reflect_core.testing.environments.subject import EnvironmentSubject
-from reflect_core.testing.environments.telling import same, utf8, when
-from reflect_core.testing.explore import Plan, turns
+from reflect_core.testing.environments.telling import same, until, utf8, when
+from reflect_core.testing.explore import Episode, Plan, play, turns
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
 from reflect_core.testing.places import place_of, told
 from reflect_core.testing.randomness import seed_global_random
 from reflect_core.testing.search import search
-from reflect_core.testing.strategies import plans
-from reflect_core.testing.walks import drawn_plans
+from reflect_core.testing.strategies import PAIRS, plans
+from reflect_core.testing.walks import drawn_pairs, drawn_plans
 
-__all__ = ["expert_is_legal", "expert_solves"]
+__all__ = ["expert_forgets", "expert_is_legal", "expert_solves"]
 
 
 @law(
@@ -61,6 +61,43 @@ def expert_is_legal(subject: EnvironmentSubject, effort: Effort) -> None:
         check,
         drawn=drawn_plans(effort.max_examples, seed=effort.seed),
     )
+
+
+@law(
+    cause="what the expert goes by is set in step alone, or forgotten only where an episode has "
+    "ended: set it in reset",
+    look="expert_reflection",
+    needs=["forgets", "expert-is-legal"],
+)
+def expert_forgets(subject: EnvironmentSubject, effort: Effort) -> None:
+    """Its expert says the same in the same state, whatever was played before."""
+    _need_expert(subject)
+
+    def words(environment: Environment, plan: Plan) -> tuple[list[tuple[str, str]], Episode]:
+        said = []
+        for episode in turns(environment, plan, subject.world):
+            if episode.running:
+                assert isinstance(environment, Expert)
+                said.append((environment.expert_action(), environment.expert_reflection()))
+        return said, episode
+
+    def check(pair: tuple[Plan, Plan]) -> None:
+        earlier, plan = pair
+        seed_global_random(0)
+        with subject.fresh() as environment:
+            alone, _ = words(environment, plan)
+        with subject.fresh() as environment:
+            before = play(environment, earlier, subject.world)
+            after, episode = words(environment, plan)
+        for place, (one, other) in enumerate(zip(alone, after, strict=False)):
+            if one != other:
+                raise Broken(
+                    f"{when(place)} the expert says something else",
+                    shown=[f"alone        : {one}"[:400], f"after another: {other}"[:400]],
+                    story=[*before.story(), *until(episode, place).story()],
+                )
+
+    search(effort, PAIRS, check, drawn=drawn_pairs(effort.max_examples, seed=effort.seed))
 
 
 @law(

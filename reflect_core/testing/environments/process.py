@@ -10,7 +10,7 @@ from reflect_core.testing.laws import Broken, Effort, Skipped, law
 from reflect_core.testing.places import told
 from reflect_core.testing.walks import drawn_plans
 
-__all__ = ["files", "folder", "fresh_process", "light", "spawns"]
+__all__ = ["files", "folder", "fresh_process", "light", "releases", "spawns"]
 
 
 @law(
@@ -86,3 +86,15 @@ def folder(subject: EnvironmentSubject, effort: Effort) -> None:
     """It does not change the working directory."""
     for what, place in subject.fresh_process(effort).moves:
         raise Broken(what, place=place)
+
+
+@law(
+    cause="something is opened at each reset and only the last one closed: close the last one "
+    "before the next is opened",
+    look="close",
+    needs=["spawns", "closes"],
+)
+def releases(subject: EnvironmentSubject, effort: Effort) -> None:
+    """After close nothing is left open, and no temporary files."""
+    for what in subject.fresh_process(effort).left:
+        raise Broken(what)

@@ -42,6 +42,7 @@ class EnvironmentSubject:
         recipe: How a fresh process builds it; None where that is not known.
         max_text: Characters of an observation at most.
         expert_solves: Share of episodes that its expert solves.
+        truncates: Whether it may cut episodes by a limit that is not the task's.
     """
 
     make: Callable[[], Environment]
@@ -51,6 +52,7 @@ class EnvironmentSubject:
     recipe: probe.Recipe | None = None
     max_text: int = 20_000
     expert_solves: float = 1.0
+    truncates: bool = False
     _cls: type | None = None
     _kept: Environment | None = None
     _world: World | None = None

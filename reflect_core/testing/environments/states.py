@@ -1,0 +1,141 @@
+"""What an environment says of its states: their keys, and which stage is the real task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from reflect_core.protocols import Environment
+from reflect_core.testing.environments.subject import EnvironmentSubject
+from reflect_core.testing.environments.telling import same, until, when
+from reflect_core.testing.explore import Episode, Move, Plan, World, play
+from reflect_core.testing.laws import Broken, Effort, Skipped, law
+from reflect_core.testing.search import search
+from reflect_core.testing.strategies import plans
+from reflect_core.testing.walks import drawn_plans
+
+__all__ = ["last_stage", "state_keys"]
+
+SEEDS = range(101, 109)
+"""Under which an outcome must differ always, to differ by the state and not by chance."""
+IDLE = 60
+"""Turns of an episode in which nothing is done, at most."""
+KEYED = 20
+"""Episodes whose keys are looked at."""
+
+
+@law(
+    cause="reset takes None for a training stage: None is the real task, as the last stage is",
+    look="reset",
+    needs=["resets", "repeats", "forgets"],
+)
+def last_stage(subject: EnvironmentSubject, effort: Effort) -> None:
+    """No stage is the last stage, the real task."""
+    world = subject.world
+    if not world.stages:
+        return
+    last = len(world.stages)  # 0 is none
+
+    def check(plan: Plan) -> None:
+        plan = attrs.evolve(plan, stage=0)
+        named = subject.alone(attrs.evolve(plan, stage=last))
+        same(subject.alone(plan), named, ("stage=None", f"stage={world.stages[-1]!r}"))
+
+    search(effort, plans(), check, drawn=drawn_plans(effort.max_examples, seed=effort.seed))
+
+
+@attrs.frozen
+class _Visit:
+    """A state as it was met: the episode, and the number of the observation in it."""
+
+    episode: Episode
+    place: int
+
+    @property
+    def menu(self) -> frozenset[str]:
+        return frozenset(self.episode.shown[self.place].legal_actions)
+
+    @property
+    def key(self) -> str | None:
+        return self.episode.shown[self.place].state_key
+
+    def outcome(self) -> object:
+        """What came of the action that was taken there."""
+        step = self.episode.steps[self.place]
+        ends = (step.terminated, step.truncated, step.success)
+        return (step.reward, ends, None if step.over else step.observation.state_key)
+
+
+@law(
+    cause="state_key leaves out something that the state depends on, such as the turns left: "
+    "put in all that decides what can be done and what comes of it, or give no key",
+    look="reset",
+    needs=["menu", "finite", "ends", "repeats", "forgets"],
+)
+def state_keys(subject: EnvironmentSubject, effort: Effort) -> None:
+    """Equal state keys of a task are equal states: the same menu, the same outcomes."""
+    world = subject.world
+    with subject.fresh() as environment:
+        for plan in drawn_plans(min(effort.max_examples, KEYED), seed=effort.seed):
+            known: dict[str, frozenset[str]] = {}
+            outcomes: dict[tuple[str, str], _Visit] = {}
+            keyed = False
+            for episode in _episodes(environment, plan, world):
+                for visit in (_Visit(episode, n) for n in range(len(episode.shown))):
+                    key, done = visit.key, visit.place == len(episode.steps)
+                    if key is None or (done and episode.over):
+                        continue
+                    keyed = True
+                    if known.setdefault(key, visit.menu) != visit.menu:
+                        raise Broken(
+                            f"{when(visit.place)} the key is one that was seen with another menu",
+                            shown=[
+                                f"key: {key!r}"[:300],
+                                f"first: {sorted(known[key])}"[:300],
+                                f"now:   {sorted(visit.menu)}"[:300],
+                            ],
+                            story=until(episode, visit.place).story(),
+                        )
+                    if done:
+                        continue
+                    first = outcomes.setdefault((key, episode.actions[visit.place]), visit)
+                    if first.outcome() != visit.outcome() and _always(environment, first, visit):
+                        raise Broken(
+                            f"{when(visit.place + 1)} something else came of an action than when "
+                            "the key was the same before",
+                            shown=[
+                                f"key: {key!r}"[:300],
+                                f"before: {first.outcome()}"[:300],
+                                f"now:    {visit.outcome()}"[:300],
+                            ],
+                            story=until(episode, visit.place + 1).story(),
+                        )
+            if not keyed:
+                raise Skipped("it gives no state keys")
+
+
+def _episodes(environment: Environment, plan: Plan, world: World) -> Iterator[Episode]:
+    """Of one task and seed: by the menu, to and fro, and one in which nothing is done."""
+    idle = (Move(text="say nothing"),) * min(world.horizon, IDLE)
+    by_turns = tuple(move for each in plan.moves for move in (each, idle[0]))
+    for moves in (plan.moves, plan.moves[::-1], by_turns, idle):
+        yield play(environment, attrs.evolve(plan, moves=moves), world)
+
+
+def _always(environment: Environment, one: _Visit, other: _Visit) -> bool:
+    """Whether the two differ under every seed, so that chance is not the reason."""
+    for seed in SEEDS:
+        again = []
+        for visit in (one, other):
+            episode = attrs.evolve(visit.episode, seed=seed, actions=[], steps=[], first=None)
+            episode.begin(environment)
+            for action in visit.episode.actions[: visit.place + 1]:
+                if episode.running:
+                    episode.take(environment, action)
+            if len(episode.steps) != visit.place + 1:
+                return False
+            again.append(_Visit(episode, visit.place))
+        if again[0].key != again[1].key or again[0].outcome() == again[1].outcome():
+            return False
+    return True
