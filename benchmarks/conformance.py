@@ -1,6 +1,6 @@
 """Whether the contracts find every mutant and never blame what is right.
 
-    python benchmarks/conformance.py [--repetitions 20] [--limit 60] [--without alfworld ...]
+    python benchmarks/conformance.py [--repetitions 20] [--limit 60] [--only NAME ...]
 
 Every installed part that needs no network, the right parts that the mutants were made from, and
 the mutants of ``tests/mutants`` are examined with the default effort, the right ones with so many
@@ -161,13 +161,13 @@ def judge_mutants(bench: Bench) -> tuple[list[str], float]:
     return missed, time.perf_counter() - began
 
 
-def judge_good(bench: Bench, repetitions: int, without: Sequence[str]) -> list[str]:
+def judge_good(bench: Bench, repetitions: int, only: Sequence[str] | None) -> list[str]:
     """Examine what is right with many seeds; returns the alarms."""
     alarms: list[str] = []
     print("| Kind | Part | Repetitions | Alarms | Laws | Skipped | Seconds each |")
     print("|---|---|---:|---:|---:|---:|---:|")
     for good in (*installed(), *originals(bench)):
-        if good.name in without:
+        if only is not None and good.name not in only:
             continue
         start = time.perf_counter()
         before, found = len(alarms), {}
@@ -194,7 +194,7 @@ def main() -> int:
         "--repetitions", type=int, default=20, help="seeds for what is right, 0 for none"
     )
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for all mutants")
-    parser.add_argument("--without", nargs="*", default=[], help="parts to leave out, by name")
+    parser.add_argument("--only", nargs="*", help="of what is right, only these, by name")
     options = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # it takes a while: rows are told as they come
     sys.path[:] = [str(Path(place or ".").absolute()) for place in sys.path]
@@ -209,7 +209,7 @@ def main() -> int:
         print()
         alarms = []
         if options.repetitions:
-            alarms = judge_good(bench, options.repetitions, options.without)
+            alarms = judge_good(bench, options.repetitions, options.only)
     for trouble in (*missed, *alarms):
         print(f"\n{trouble}")
     print(f"\n{len(missed)} missed, {len(alarms)} false alarms")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 RODS = "ABC"
@@ -29,18 +30,19 @@ def moved(position: Position, disk: int, rod: str) -> Position:
     return position[:disk] + rod + position[disk + 1 :]
 
 
-def way(position: Position, goal: str) -> list[tuple[int, str]]:
+@functools.cache
+def way(position: Position, goal: str) -> tuple[tuple[int, str], ...]:
     """The fewest moves that bring all disks to the rod ``goal``.
 
     From the largest disk down: one that is elsewhere can move when all smaller ones are on the
     third rod, so they are brought there first.
 
     >>> way("AA", "C")
-    [(0, 'B'), (1, 'C'), (0, 'C')]
+    ((0, 'B'), (1, 'C'), (0, 'C'))
     """
     for disk in reversed(range(len(position))):
         if position[disk] != goal:
             third = next(rod for rod in RODS if rod not in (position[disk], goal))
             first = way(position[:disk], third)
-            return [*first, (disk, goal), *way(third * disk, goal)]
-    return []
+            return (*first, (disk, goal), *way(third * disk, goal))
+    return ()
