@@ -25,7 +25,17 @@ import attrs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from mutants import environments, hanoi, lamps, lamps_again, maze, parts, small_ppo, trainers
+from mutants import (
+    environments,
+    hanoi,
+    lamps,
+    lamps_again,
+    maze,
+    parts,
+    postman,
+    small_ppo,
+    trainers,
+)
 from mutants.common import Mutant
 
 from reflect_core.context import EnvironmentContext
@@ -106,12 +116,18 @@ def originals(bench: Bench) -> Iterator[Good]:
             Mutant(hanoi.Right, "", "", "", fresh=True, more=hanoi.OPTIONS), effort
         )
 
+    def of_postman(effort: Effort) -> Mapping[str, Outcome]:
+        return environments.examine(
+            Mutant(postman.Right, "", "", "", fresh=True, more=postman.OPTIONS), effort
+        )
+
     def small(effort: Effort) -> Mapping[str, Outcome]:
         return trainers.examine(small_ppo.spec(small_ppo.SmallPpo), bench, effort)
 
     yield Good("environment", "(lamps)", lamp)
     yield Good("environment", "(maze)", in_maze)
     yield Good("environment", "(hanoi)", of_hanoi)
+    yield Good("environment", "(postman)", of_postman)
     yield Good("trainer", "(small ppo)", small)
     for kind, right in (
         ("reflector", parts.Parrot),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mutants import hanoi, lamps, lamps_again, maze_again, maze_shown
+from mutants import hanoi, lamps, lamps_again, maze_again, maze_shown, postman
 from mutants.common import Mutant
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
 from reflect_core.testing.laws import Effort, Examiner, Outcome
@@ -11,7 +11,7 @@ from reflect_core.testing.probe import FromFile
 __all__ = ["MUTANTS", "examine"]
 
 MUTANTS: dict[str, Mutant] = {}
-for module in (lamps, lamps_again, maze_shown, maze_again, hanoi):
+for module in (lamps, lamps_again, maze_shown, maze_again, hanoi, postman):
     assert not set(MUTANTS) & set(module.MUTANTS), "a name is taken twice"
     MUTANTS |= module.MUTANTS
 

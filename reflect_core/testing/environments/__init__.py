@@ -20,7 +20,7 @@ from reflect_core.testing.environments.episodes import (
 )
 from reflect_core.testing.environments.expert import expert_forgets, expert_is_legal, expert_solves
 from reflect_core.testing.environments.machine import any_order
-from reflect_core.testing.environments.offered import builds, closes, records, splits
+from reflect_core.testing.environments.offered import builds, closes, one_split, records, splits
 from reflect_core.testing.environments.process import (
     files,
     folder,
@@ -55,6 +55,7 @@ ENVIRONMENT_LAWS = (
     forgets,
     interleaved,
     unlisted,
+    one_split,
     last_stage,
     state_keys,
     spawns,

@@ -18,7 +18,7 @@ __all__ = ["forgets", "global_randomness", "interleaved", "repeats"]
     cause="something random that the seed of reset does not decide, a clock, or what other "
     "instances did: draw from reflect_core.streams.stream(seed, ...)",
     look="reset",
-    needs=["resets"],
+    needs=["resets", "records"],
 )
 def repeats(subject: EnvironmentSubject, effort: Effort) -> None:
     """The same seed and actions give the same episode, in another instance."""

@@ -19,7 +19,7 @@ __all__ = ["expert_forgets", "expert_is_legal", "expert_solves"]
 @law(
     cause="the expert answers from a state that is not the present one, or makes up actions",
     look="expert_action",
-    needs=["repeats"],
+    needs=["menu", "text", "repeats"],
 )
 def expert_is_legal(subject: EnvironmentSubject, effort: Effort) -> None:
     """Its expert names a legal action in every state, and being asked changes nothing."""

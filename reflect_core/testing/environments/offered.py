@@ -6,6 +6,8 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
+
 from reflect_core.records import Observation, Step, Task
 from reflect_core.testing.environments.subject import EnvironmentSubject, described
 from reflect_core.testing.environments.telling import until, when
@@ -16,7 +18,10 @@ from reflect_core.testing.search import search
 from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_plans
 
-__all__ = ["builds", "closes", "records", "splits"]
+__all__ = ["builds", "closes", "one_split", "records", "splits"]
+
+LOOKED_AT = 5
+"""Episodes of two tasks that are compared."""
 
 
 @law(cause="a method is missing or misspelt, or the constructor fails", look="__init__")
@@ -43,7 +48,7 @@ def splits(subject: EnvironmentSubject, effort: Effort) -> None:
     with subject.fresh() as one, subject.fresh() as two:
         first = {split: list(one.tasks(split)) for split in SPLITS}
         again = {split: list(one.tasks(split)) for split in SPLITS}
-        other = {split: list(two.tasks(split)) for split in SPLITS}
+        other = {split: list(two.tasks(split)) for split in reversed(SPLITS)}
     seen: dict[str, str] = {}
     for split, tasks in first.items():
         if not tasks and split == "train":
@@ -67,6 +72,33 @@ def splits(subject: EnvironmentSubject, effort: Effort) -> None:
 
 def _described(tasks: Sequence[Task]) -> list[str]:
     return [described(task) for task in tasks]
+
+
+@law(
+    cause="tasks were added to a split, turned round or renamed for example, without asking "
+    "whether they are another split's",
+    look="tasks",
+    needs=["forgets"],
+)
+def one_split(subject: EnvironmentSubject, effort: Effort) -> None:
+    """No task is in two splits under two names."""
+    told_apart: dict[tuple[str, str], Task] = {}
+    world = subject.world
+    with subject.fresh() as environment:
+
+        def episodes(task: Task) -> list[list[str]]:
+            alone = attrs.evolve(world, tasks=(task,))
+            drawn = drawn_plans(LOOKED_AT, seed=effort.seed)
+            return [play(environment, attrs.evolve(plan, stage=0), alone).keys() for plan in drawn]
+
+        for task in world.tasks:
+            # tasks that differ in neither may still differ: the id may decide
+            first = told_apart.setdefault((task.text, repr(task.data)), task)
+            if first.split != task.split and episodes(first) == episodes(task):
+                raise Broken(
+                    f"task {first.task_id!r} of {first.split} and {task.task_id!r} of "
+                    f"{task.split} have the same text, data and episodes"
+                )
 
 
 @law(

@@ -47,11 +47,16 @@ class Call:
 
 @attrs.define
 class Seat:
-    """An instance, by the name that the story gives it, and what is played on it."""
+    """An instance, by the name that the story gives it, and what is played on it.
+
+    Where it was closed, the next one is made when the next episode begins and no sooner: what a
+    new one opens again would hide what the closed one has taken away.
+    """
 
     name: str
     environment: Environment
     episode: Episode | None = None
+    closed: bool = False
 
 
 class Table:
@@ -80,6 +85,8 @@ class Table:
         at = self.seats[call.seat]
         if call.kind == "begin":
             self._begin(at, call)
+        elif at.closed:
+            return
         elif call.kind == "step":
             self._take(at, Move(call.number))
         elif call.kind == "say":
@@ -89,9 +96,9 @@ class Table:
             with self._told(f"{at.name}.tasks({split!r})"):
                 at.environment.tasks(split)
         elif call.kind == "close":
-            with self._told(f"{at.name}.close()", f"{at.name} = ...  # a new instance"):
+            with self._told(f"{at.name}.close()"):
                 at.environment.close()
-                self.seats[call.seat] = Seat(at.name, self.subject.make())
+            at.closed, at.episode = True, None
         elif isinstance(at.environment, Expert) and at.episode and at.episode.running:
             with self._told(f"{at.name}.expert_action()", f"{at.name}.expert_reflection()"):
                 at.environment.expert_action()
@@ -124,6 +131,9 @@ class Table:
 
     def _begin(self, at: Seat, call: Call) -> None:
         world = self.subject.world
+        if at.closed:
+            with self._told(f"{at.name} = ...  # a new instance"):
+                at.environment, at.closed = self.subject.make(), False
         task = world.tasks[call.number % len(world.tasks)]
         at.episode = Episode(task, call.seed, world.stage(call.stage))
         self.played.append(at.episode)

@@ -21,6 +21,8 @@ SEEDS = range(101, 109)
 """Under which an outcome must differ always, to differ by the state and not by chance."""
 IDLE = 60
 """Turns of an episode in which nothing is done, at most."""
+SWAPPED = 4
+"""Pairs of neighbouring moves that are taken the other way round, one at a time."""
 KEYED = 20
 """Episodes whose keys are looked at."""
 
@@ -116,10 +118,14 @@ def state_keys(subject: EnvironmentSubject, effort: Effort) -> None:
 
 
 def _episodes(environment: Environment, plan: Plan, world: World) -> Iterator[Episode]:
-    """Of one task and seed: by the menu, to and fro, and one in which nothing is done."""
+    """Of one task and seed: by the menu, some moves the other way round, or nothing done."""
     idle = (Move(text="say nothing"),) * min(world.horizon, IDLE)
     by_turns = tuple(move for each in plan.moves for move in (each, idle[0]))
-    for moves in (plan.moves, plan.moves[::-1], by_turns, idle):
+    swapped = [
+        (*plan.moves[:n], *plan.moves[n : n + 2][::-1], *plan.moves[n + 2 :])
+        for n in range(min(SWAPPED, len(plan.moves) - 1))
+    ]
+    for moves in (plan.moves, *swapped, by_turns, idle):
         yield play(environment, attrs.evolve(plan, moves=moves), world)
 
 

@@ -60,6 +60,7 @@ class EnvironmentSubject:
     _report: probe.Report | None = None
     _by_expert: list[Episode] | None = None
     _alone: dict[Plan, Episode] = attrs.field(factory=dict)
+    _explored: dict[tuple[Plan, bool], Episode] = attrs.field(factory=dict)
 
     def build(self) -> None:
         """Build one and keep it; what is wrong with the options is raised here.
@@ -161,13 +162,22 @@ class EnvironmentSubject:
         others: bool = True,
         to_end: bool = False,
     ) -> None:
-        """Play many episodes on one instance and look at each."""
+        """Play many episodes on one instance and look at each.
+
+        Laws that look at the same episodes share them: each is played once.
+        """
         world = self.world
         with self.fresh() as environment:
+
+            def played(plan: Plan) -> Episode:
+                if (plan, to_end) not in self._explored:
+                    self._explored[plan, to_end] = play(environment, plan, world, to_end=to_end)
+                return self._explored[plan, to_end]
+
             search(
                 effort,
                 plans(others=others),
-                lambda plan: check(play(environment, plan, world, to_end=to_end)),
+                lambda plan: check(played(plan)),
                 drawn=drawn_plans(effort.max_examples, seed=effort.seed, others=others),
             )
 

@@ -28,7 +28,7 @@ NOTHING = "say nothing"
     cause="step looks the text up in all that the environment knows and not on the present menu: "
     "compare it with the legal actions first",
     look="step",
-    needs=["answers", "forgets"],
+    needs=["menu", "answers", "forgets"],
 )
 def unlisted(subject: EnvironmentSubject, effort: Effort) -> None:
     """What is not on the menu does nothing, also where it is nearly there or was there before."""
