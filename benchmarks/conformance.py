@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import tempfile
@@ -101,33 +102,17 @@ def examination(kind: str, offer: Offer) -> Examine:
 def originals(bench: Bench) -> Iterator[Good]:
     """The right parts that the mutants were made from."""
 
-    def lamp(effort: Effort) -> Mapping[str, Outcome]:
-        return environments.examine(
-            Mutant(lamps.Right, "", "", "", fresh=True, more=lamps.OPTIONS), effort
-        )
-
-    def in_maze(effort: Effort) -> Mapping[str, Outcome]:
-        return environments.examine(
-            Mutant(maze.Maze, "", "", "", fresh=True, more=maze.OPTIONS), effort
-        )
-
-    def of_hanoi(effort: Effort) -> Mapping[str, Outcome]:
-        return environments.examine(
-            Mutant(hanoi.Right, "", "", "", fresh=True, more=hanoi.OPTIONS), effort
-        )
-
-    def of_postman(effort: Effort) -> Mapping[str, Outcome]:
-        return environments.examine(
-            Mutant(postman.Right, "", "", "", fresh=True, more=postman.OPTIONS), effort
-        )
-
     def small(effort: Effort) -> Mapping[str, Outcome]:
         return trainers.examine(small_ppo.spec(small_ppo.SmallPpo), bench, effort)
 
-    yield Good("environment", "(lamps)", lamp)
-    yield Good("environment", "(maze)", in_maze)
-    yield Good("environment", "(hanoi)", of_hanoi)
-    yield Good("environment", "(postman)", of_postman)
+    for name, made, more in (
+        ("(lamps)", lamps.Right, lamps.OPTIONS),
+        ("(maze)", maze.Maze, maze.OPTIONS),
+        ("(hanoi)", hanoi.Right, hanoi.OPTIONS),
+        ("(postman)", postman.Right, postman.OPTIONS),
+    ):
+        original = Mutant(made, "", "", "", fresh=True, more=more)
+        yield Good("environment", name, functools.partial(environments.examine, original))
     yield Good("trainer", "(small ppo)", small)
     for kind, right in (
         ("reflector", parts.Parrot),

@@ -91,6 +91,42 @@ def test_without_state_keys_the_law_on_them_says_so() -> None:
     assert found["state-keys"].remark == "it gives no state keys"
 
 
+class HalfKeyed(MUTANTS["KeyIsThePosition"].make):
+    """Gives keys for train tasks alone, and wrong ones."""
+
+    def reset(self, task, *, seed, stage=None):
+        self.keyed = task.split == "train"
+        return super().reset(task, seed=seed, stage=stage)
+
+    def _observe(self):
+        shown = super()._observe()
+        return shown if self.keyed else attrs.evolve(shown, state_key=None)
+
+
+def test_keys_are_looked_at_where_only_some_tasks_have_them() -> None:
+    wrong = MUTANTS["KeyIsThePosition"]
+    for seed in range(4):
+        found = examine(Mutant(HalfKeyed, "", "", "", more=wrong.more), Effort(seed=seed))
+        assert found["state-keys"].status == "failed"
+
+
+class Litter(Right):
+    """Leaves a small file for each episode, under names that rise."""
+
+    number = 0
+
+    def reset(self, task, *, seed, stage=None):
+        Litter.number += 1
+        Path(tempfile.gettempdir(), f"lamps-{self.number:04}").write_text(task.task_id)
+        return super().reset(task, seed=seed)
+
+
+def test_temporary_files_are_seen_among_older_ones() -> None:
+    found = examine(Mutant(Litter, "", "", "", fresh=True, more=OPTIONS), LITTLE)
+    assert {name for name in found if found[name].broken} == {"releases"}
+    assert "it left lamps-" in found["releases"].explain()
+
+
 @given(st.lists(st.text("ab 01", min_size=1, max_size=8), max_size=5))
 def test_a_near_miss_is_not_on_the_menu(menu: list[str]) -> None:
     assert not set(near_misses(menu)) & set(menu)

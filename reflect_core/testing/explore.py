@@ -15,7 +15,18 @@ import attrs
 from reflect_core.protocols import Environment
 from reflect_core.records import Observation, Step, Task
 
-__all__ = ["NUMBERS", "SPLITS", "SPOILINGS", "Episode", "Move", "Plan", "World", "play", "turns"]
+__all__ = [
+    "NUMBERS",
+    "SPLITS",
+    "SPOILINGS",
+    "Episode",
+    "Move",
+    "Plan",
+    "World",
+    "before_end",
+    "play",
+    "turns",
+]
 
 SPLITS = ("train", "valid", "test")
 NUMBERS = 2**63 - 1
@@ -218,6 +229,15 @@ def play(environment: Environment, plan: Plan, world: World, *, to_end: bool = F
     """Play a plan; see :func:`turns`."""
     *_, episode = turns(environment, plan, world, to_end=to_end)
     return episode
+
+
+def before_end(environment: Environment, plan: Plan, world: World) -> tuple[Plan, Episode]:
+    """The plan without what ends its episode, and the episode, whose environment goes on."""
+    episode = play(environment, plan, world)
+    if episode.over:
+        plan = attrs.evolve(plan, moves=plan.moves[: len(episode.actions) - 1])
+        episode = play(environment, plan, world)
+    return plan, episode
 
 
 def _key(shown: Observation | Step) -> str:

@@ -269,9 +269,10 @@ def _caller() -> tuple[str, int, str] | None:
 
 
 def _left(make: Callable[[], Environment], plans: Sequence[Plan], world: World) -> list[str]:
-    """What one instance that played many episodes leaves behind, beyond what the first does.
+    """What an instance that played some episodes leaves behind.
 
-    What is loaded or kept once for all, such as a corpus, an instance before it has loaded.
+    Two play, one after the other, and only what the second adds counts: what is loaded or kept
+    once for all, such as a corpus, is there after the first.
     """
     found: list[tuple[set[str], int]] = []
     for _ in range(2):
@@ -284,8 +285,8 @@ def _left(make: Callable[[], Environment], plans: Sequence[Plan], world: World) 
         gc.collect()
         found.append((_temporary(), _open_descriptors()))
     (files_before, open_before), (files_after, open_after) = found
-    told = [f"it left {name} in the temporary folder" for name in sorted(files_after)[:3]
-            if name not in files_before]  # fmt: skip
+    more = sorted(files_after - files_before)
+    told = [f"it left {name} in the temporary folder" for name in more]
     if open_after > open_before:
         told.append(f"it left {open_after - open_before} files or sockets open")
     return told

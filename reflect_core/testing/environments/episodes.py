@@ -13,7 +13,7 @@ from reflect_core.errors import EpisodeOver
 from reflect_core.protocols import Environment
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import faulty, until, utf8, when
-from reflect_core.testing.explore import Episode, Move, Plan, World, play
+from reflect_core.testing.explore import Episode, Move, Plan, before_end, play
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
 from reflect_core.testing.places import place_of, told
 from reflect_core.testing.search import search
@@ -66,7 +66,7 @@ def accepts(subject: EnvironmentSubject, effort: Effort) -> None:
     with subject.fresh() as environment:
 
         def check(plan: Plan) -> None:
-            plan, episode = _before_end(environment, plan, world)
+            plan, episode = before_end(environment, plan, world)
             for number in range(min(len(episode.menu), TRIED)):
                 if episode.fault:
                     break
@@ -83,15 +83,6 @@ def accepts(subject: EnvironmentSubject, effort: Effort) -> None:
         )
 
 
-def _before_end(environment: Environment, plan: Plan, world: World) -> tuple[Plan, Episode]:
-    """The plan without what ends its episode, and the episode, whose environment goes on."""
-    episode = play(environment, plan, world)
-    if episode.over:
-        plan = attrs.evolve(plan, moves=plan.moves[: len(episode.actions) - 1])
-        episode = play(environment, plan, world)
-    return plan, episode
-
-
 @law(
     cause="step parses the text without being ready for what a model may say: answer anything "
     "that is not on the menu with an observation that says so",
@@ -105,7 +96,7 @@ def answers(subject: EnvironmentSubject, effort: Effort) -> None:
 
         def check(example: tuple[Plan, str]) -> None:
             plan, text = example
-            _, episode = _before_end(environment, plan, world)
+            _, episode = before_end(environment, plan, world)
             if not episode.running or text in episode.menu:
                 return
             episode.take(environment, text)

@@ -78,11 +78,11 @@ class _Visit:
 def state_keys(subject: EnvironmentSubject, effort: Effort) -> None:
     """Equal state keys of a task are equal states: the same menu, the same outcomes."""
     world = subject.world
+    keyed = False
     with subject.fresh() as environment:
         for plan in drawn_plans(min(effort.max_examples, KEYED), seed=effort.seed):
             known: dict[str, frozenset[str]] = {}
             outcomes: dict[tuple[str, str], _Visit] = {}
-            keyed = False
             for episode in _episodes(environment, plan, world):
                 for visit in (_Visit(episode, n) for n in range(len(episode.shown))):
                     key, done = visit.key, visit.place == len(episode.steps)
@@ -113,8 +113,8 @@ def state_keys(subject: EnvironmentSubject, effort: Effort) -> None:
                             ],
                             story=until(episode, visit.place + 1).story(),
                         )
-            if not keyed:
-                raise Skipped("it gives no state keys")
+    if not keyed:
+        raise Skipped("it gives no state keys")
 
 
 def _episodes(environment: Environment, plan: Plan, world: World) -> Iterator[Episode]:

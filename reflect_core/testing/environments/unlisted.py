@@ -9,7 +9,7 @@ import attrs
 
 from reflect_core.streams import stream
 from reflect_core.testing.environments.subject import EnvironmentSubject
-from reflect_core.testing.explore import Episode, Move, Plan, play
+from reflect_core.testing.explore import Episode, Move, Plan, before_end, play
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.search import search
 from reflect_core.testing.strategies import plans
@@ -45,10 +45,7 @@ def unlisted(subject: EnvironmentSubject, effort: Effort) -> None:
             return episode, (ends, last.observation.legal_actions)
 
         def check(plan: Plan) -> None:
-            episode = play(environment, plan, world)
-            if episode.over:
-                plan = attrs.evolve(plan, moves=plan.moves[: len(episode.actions) - 1])
-                episode = play(environment, plan, world)
+            plan, episode = before_end(environment, plan, world)
             menu = episode.menu
             draws = stream(effort.seed, "unlisted", *menu)
             near, before = near_misses(menu), [each for each in heard if each not in menu]
