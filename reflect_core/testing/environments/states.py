@@ -81,40 +81,58 @@ def state_keys(subject: EnvironmentSubject, effort: Effort) -> None:
     keyed = False
     with subject.fresh() as environment:
         for plan in drawn_plans(min(effort.max_examples, KEYED), seed=effort.seed):
-            known: dict[str, frozenset[str]] = {}
-            outcomes: dict[tuple[str, str], _Visit] = {}
+            seen = _Seen(environment)
             for episode in _episodes(environment, plan, world):
-                for visit in (_Visit(episode, n) for n in range(len(episode.shown))):
-                    key, done = visit.key, visit.place == len(episode.steps)
-                    if key is None or (done and episode.over):
-                        continue
-                    keyed = True
-                    if known.setdefault(key, visit.menu) != visit.menu:
-                        raise Broken(
-                            f"{when(visit.place)} the key is one that was seen with another menu",
-                            shown=[
-                                f"key: {key!r}"[:300],
-                                f"first: {sorted(known[key])}"[:300],
-                                f"now:   {sorted(visit.menu)}"[:300],
-                            ],
-                            story=until(episode, visit.place).story(),
-                        )
-                    if done:
-                        continue
-                    first = outcomes.setdefault((key, episode.actions[visit.place]), visit)
-                    if first.outcome() != visit.outcome() and _always(environment, first, visit):
-                        raise Broken(
-                            f"{when(visit.place + 1)} something else came of an action than when "
-                            "the key was the same before",
-                            shown=[
-                                f"key: {key!r}"[:300],
-                                f"before: {first.outcome()}"[:300],
-                                f"now:    {visit.outcome()}"[:300],
-                            ],
-                            story=until(episode, visit.place + 1).story(),
-                        )
+                # what is said of a state in which nothing can be done any more is of no use
+                for place in range(len(episode.shown) - episode.over):
+                    seen.visit(_Visit(episode, place))
+            keyed |= bool(seen.menus)
     if not keyed:
         raise Skipped("it gives no state keys")
+
+
+class _Seen:
+    """What was seen under each key in the episodes of one task and seed.
+
+    Args:
+        environment: On which episodes are played again, to tell chance from states.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.menus: dict[str, frozenset[str]] = {}
+        self.outcomes: dict[tuple[str, str], _Visit] = {}
+
+    def visit(self, visit: _Visit) -> None:
+        """Compare a state with what was seen under its key before.
+
+        Raises:
+            Broken: It has another menu, or something else came of the same action.
+        """
+        key, episode, place = visit.key, visit.episode, visit.place
+        if key is None:
+            return
+        before = self.menus.setdefault(key, visit.menu)
+        if before != visit.menu:
+            raise Broken(
+                f"{when(place)} the key is one that was seen with another menu",
+                shown=_both(key, sorted(before), sorted(visit.menu)),
+                story=until(episode, place).story(),
+            )
+        if place == len(episode.steps):
+            return
+        first = self.outcomes.setdefault((key, episode.actions[place]), visit)
+        if first.outcome() != visit.outcome() and _always(self.environment, first, visit):
+            raise Broken(
+                f"{when(place + 1)} something else came of an action than when the key was the "
+                "same before",
+                shown=_both(key, first.outcome(), visit.outcome()),
+                story=until(episode, place + 1).story(),
+            )
+
+
+def _both(key: str, before: object, now: object) -> list[str]:
+    return [f"key:    {key!r}"[:300], f"before: {before}"[:300], f"now:    {now}"[:300]]
 
 
 def _episodes(environment: Environment, plan: Plan, world: World) -> Iterator[Episode]:
