@@ -155,6 +155,10 @@ class Draws:
 
         return stream(self.seed, *self.name, purpose)
 
+    def again(self, attempt: int) -> Draws:
+        """Other random numbers of the same turn, for what is drawn anew."""
+        return Draws(self.seed, (*self.name, "again", attempt))
+
 
 @attrs.frozen
 class Choice:

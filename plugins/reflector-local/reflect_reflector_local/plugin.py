@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reflect_core import Context, NoConfig, Reflector, ReflectorSpec, hookimpl
+import attrs
+
+from reflect_core import Context, Reflector, ReflectorSpec, hookimpl, option
 
 
-def make_reflector(config: NoConfig, context: Context) -> Reflector:
+@attrs.frozen
+class LocalConfig:
+    """How reflections are written."""
+
+    tries: int = option(
+        3, "Most reflections written in a state until one names a legal action.", minimum=1
+    )
+
+
+def make_reflector(config: LocalConfig, context: Context) -> Reflector:
     """The factory behind ``--reflector local``."""
     from reflect_reflector_local.reflector import LocalReflector
 
     assert context.models is not None
-    return LocalReflector(context.models, context.settings, context.alarms)
+    return LocalReflector(context.models, context.settings, context.alarms, tries=config.tries)
 
 
 @hookimpl
@@ -21,6 +32,7 @@ def reflect_reflectors() -> Iterable[ReflectorSpec]:
     yield ReflectorSpec(
         name="local",
         factory=make_reflector,
+        config=LocalConfig,
         summary="a local causal LM, warmed up on the teacher's reflections, frozen in RL",
         trainable=True,
     )

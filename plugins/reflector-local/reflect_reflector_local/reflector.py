@@ -10,6 +10,7 @@ import torch
 
 from reflect_core import Draws, State
 from reflect_core.alarms import Alarms
+from reflect_core.grounding import named_action
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
 from reflect_core.lm.generate import generate
@@ -30,12 +31,26 @@ class LocalReflector:
         models: Gives the weights and the tokenizer.
         settings: The run's configuration.
         alarms: Told of reflections, taught and written, that the limit on their length cuts.
+        tries: Most reflections written in a state until one names a legal action. A small model
+            garbles a name now and then while it copies it, which is easily told; what is written
+            anew is distributed as the model's own words, given that they name an action that is
+            possible. The last one stands if none does.
     """
 
-    def __init__(self, models: ModelPool, settings: Settings, alarms: Alarms | None = None) -> None:
+    def __init__(
+        self,
+        models: ModelPool,
+        settings: Settings,
+        alarms: Alarms | None = None,
+        *,
+        tries: int = 1,
+    ) -> None:
         self.models = models
         self.settings = settings
         self.alarms = Alarms() if alarms is None else alarms
+        # where reflections may not name actions none does, and greedy ones would be the same again
+        rollout = settings.rollout
+        self.tries = tries if rollout.name_actions and rollout.reflection_temperature else 1
         self.player = models.player("reflector")
         vocabulary = range(len(models.tokenizer))
         pieces = models.tokenizer.batch_decode([[token] for token in vocabulary])
@@ -47,8 +62,26 @@ class LocalReflector:
     ) -> list[str]:
         """One reflection per state, in order; empty where the model ends at once.
 
-        Greedy decoding is used when asked for, and always at reflection temperature 0.
+        Greedy decoding is used when asked for, and always at reflection temperature 0; what is
+        written anew is sampled.
         """
+        said = self._write(states, draws, greedy=greedy)
+        for attempt in range(1, self.tries):
+            vain = [
+                row
+                for row, (text, state) in enumerate(zip(said, states, strict=True))
+                if named_action(text, state.observation.legal_actions) is None
+            ]
+            if not vain:
+                break
+            anew = [draws[row].again(attempt) for row in vain]
+            for row, text in zip(
+                vain, self._write([states[row] for row in vain], anew, greedy=False), strict=True
+            ):
+                said[row] = text
+        return said
+
+    def _write(self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool) -> list[str]:
         rollout = self.settings.rollout
         encoder = self.models.encoder
         room = rollout.max_reflection_tokens

@@ -4,12 +4,11 @@ import attrs
 import pytest
 import reflect_reflector_local.reflector as module
 import torch
-from reflect_reflector_local.plugin import make_reflector
+from reflect_reflector_local.plugin import LocalConfig, make_reflector
 from reflect_reflector_local.reflector import LocalReflector
 from small_models import ARCHITECTURES
 from toy import context, examples, hashes, policy, pool, settings, stir, turns
 
-from reflect_core import NoConfig
 from reflect_core.alarms import Alarms
 from reflect_core.errors import CheckpointError
 from reflect_core.lm.generate import generate
@@ -58,6 +57,54 @@ def test_sampling_follows_the_draws_and_greedy_ignores_them(model_folder):
     assert reflector.reflect(states, draws[::-1], greedy=False) != ask(reflector)
     assert reflector.reflect(states, draws[::-1], greedy=True) == ask(reflector, greedy=True)
     assert ask(reflector) != ask(reflector, greedy=True)
+
+
+class Mumbler(LocalReflector):
+    """Instead of a model: says ``a`` or ``b`` by chance, and counts what it is asked."""
+
+    asked = ()
+
+    def _write(self, states, draws, *, greedy):
+        self.asked = (*self.asked, (len(states), greedy))
+        return ["ab"[d.stream("reflection").random() < 0.5] for d in draws]
+
+
+def mumbler(model_folder, tries, **sections):
+    folder = model_folder("lfm2")
+    return Mumbler(pool(folder, "full"), settings(folder, "full", **sections), tries=tries)
+
+
+def naming(states, action):
+    """The same states, with one legal action."""
+    return [attrs.evolve(s, observation=Observation("", (action,))) for s in states]
+
+
+@pytest.mark.parametrize("greedy", [True, False])
+def test_what_names_no_legal_action_is_written_anew(model_folder, greedy):
+    states, _, draws = turns(9)
+    states = naming(states, "a")
+    once, more = mumbler(model_folder, 1), mumbler(model_folder, 20)
+    before = once.reflect(states, draws, greedy=greedy)
+    assert set(before) == {"a", "b"} and once.asked == ((9, greedy),)
+    assert more.reflect(states, draws, greedy=greedy) == ["a"] * 9
+    sizes, modes = zip(*more.asked, strict=True)
+    assert sizes[:2] == (9, before.count("b")) and list(sizes) == sorted(sizes, reverse=True)
+    assert modes == (greedy, *[False] * (len(sizes) - 1))  # greedy again would say the same
+
+
+def test_what_is_never_possible_stands_after_so_many_tries(model_folder):
+    states, _, draws = turns(5)
+    reflector = mumbler(model_folder, 3)
+    said = reflector.reflect(naming(states, "c"), draws, greedy=False)
+    assert set(said) <= {"a", "b"} and reflector.asked == ((5, False),) * 3
+
+
+@pytest.mark.parametrize("rollout", [{"name_actions": False}, {"reflection_temperature": 0.0}])
+def test_nothing_is_written_anew_where_that_is_in_vain(model_folder, rollout):
+    states, _, draws = turns(5)
+    reflector = mumbler(model_folder, 3, rollout=rollout)
+    reflector.reflect(naming(states, "c"), draws, greedy=False)
+    assert reflector.asked == ((5, False),)
 
 
 def test_temperature_zero_is_greedy(model_folder):
@@ -198,4 +245,4 @@ def test_a_line_break_ends_a_reflection(model_folder):
 def test_the_factory_passes_the_runs_alarms_on(model_folder):
     folder = model_folder("llama")
     where = context(policy(folder))
-    assert make_reflector(NoConfig(), where).alarms is where.alarms
+    assert make_reflector(LocalConfig(), where).alarms is where.alarms
