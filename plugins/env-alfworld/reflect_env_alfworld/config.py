@@ -51,6 +51,12 @@ class AlfworldConfig:
     )
     receptacles: int = option(18, "Receptacles in a generated room.", minimum=4)
     objects: int = option(8, "Movable objects in a generated room.", minimum=3)
+    invented: float = option(
+        0.8,
+        "Share of the generated train games whose objects have made-up names.",
+        minimum=0,
+        maximum=1,
+    )
     horizon: int = option(50, "Turns of an episode.", minimum=1)
     looking: bool = option(True, "Whether look, inventory, help and examine are offered.")
     memory: bool = option(True, "Whether an observation lists what was seen where.")

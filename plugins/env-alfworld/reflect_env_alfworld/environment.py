@@ -224,7 +224,13 @@ class AlfworldEnvironment:
         if episode.over:
             return Observation(" ".join(said.split()), ())
         return Observation(
-            text.observation(said, episode.memory, episode.turns_left, remembers=self._remembers),
+            text.observation(
+                said,
+                episode.memory,
+                episode.turns_left,
+                remembers=self._remembers,
+                named=text.named_in(episode.task.text, _goal_kinds(episode.game)),
+            ),
             tuple(self._menu(episode)),
             _key(episode),
         )
@@ -323,6 +329,10 @@ def _text_of(game: Game) -> GameText:
 
     assert game.problem is not None, "a game lies in a file or in memory"
     return GameText(domain(), grammar(game.text), game.problem)
+
+
+def _goal_kinds(game: Game) -> list[str]:
+    return [str(game.data.get(part, "")) for part in ("object", "receptacle", "lamp")]
 
 
 def _known(memory: Memory | None) -> int | None:

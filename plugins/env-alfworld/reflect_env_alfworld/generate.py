@@ -14,13 +14,15 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+import attrs
 import numpy as np
 from alfworld.gen import constants
 
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.streams import stream
 from reflect_env_alfworld.games import FAMILIES, Game
-from reflect_env_alfworld.pddl import Layout, goal_words, instruction, problem
+from reflect_env_alfworld.invented import invented_name
+from reflect_env_alfworld.pddl import KEEP_NAMES, Layout, goal_words, instruction, problem
 from reflect_env_alfworld.rooms import HOLDS, SPLITS, Room, object_types, plans, read_room
 
 RECEPTACLES, OBJECTS = 18, 8
@@ -60,6 +62,7 @@ def generate_games(
     receptacles: int = RECEPTACLES,
     objects: int = OBJECTS,
     families: Sequence[str] = FAMILIES,
+    invented: float = 0.0,
 ) -> list[Game]:
     """Make distinct games, the families by turns.
 
@@ -73,18 +76,25 @@ def generate_games(
         receptacles: Their number in each room.
         objects: Number of movable objects in each room; where a lamp is needed it comes extra.
         families: The kinds of goal.
+        invented: Share of the games whose movable objects have made-up names.
 
     Raises:
         ConfigError: A split or family is not known, or a number is too small.
         ReflectError: There are not so many distinct games of this size.
     """
     _check(split, count, receptacles, objects, families)
-    return list(_games(split, count, seed, receptacles, objects, tuple(families)))
+    return list(_games(split, count, seed, receptacles, objects, tuple(families), invented))
 
 
 @functools.lru_cache(maxsize=8)
 def _games(
-    split: str, count: int, seed: int, receptacles: int, objects: int, families: tuple[str, ...]
+    split: str,
+    count: int,
+    seed: int,
+    receptacles: int,
+    objects: int,
+    families: tuple[str, ...],
+    invented: float,
 ) -> tuple[Game, ...]:
     """The games, made once for all environments of a process: a run has a hundred or more."""
     games: list[Game] = []
@@ -93,6 +103,8 @@ def _games(
         for attempt in range(TRIES):
             rng = stream(seed, "alfworld", split, receptacles, objects, family, number, attempt)
             layout = _draw(rng, split, family, receptacles, objects)
+            if layout and rng.random() < invented:
+                layout = attrs.evolve(layout, names=_names(rng, layout))
             game = layout and _game(layout, split, objects)
             if game and game.game_id not in taken:
                 break
@@ -105,6 +117,17 @@ def _games(
         taken.add(game.game_id)
         games.append(game)
     return tuple(games)
+
+
+def _names(rng: np.random.Generator, layout: Layout) -> dict[str, str]:
+    """A made-up name for each type of movable object; lamps and knives do what their names say."""
+    taken = {kind.lower() for kind in constants.OBJECTS}
+    names: dict[str, str] = {}
+    for kind in dict.fromkeys(kind for kind, _ in layout.contents):
+        if kind not in KEEP_NAMES:
+            names[kind] = invented_name(rng, taken)
+            taken.add(names[kind].lower())
+    return names
 
 
 def _check(split: str, count: int, receptacles: int, objects: int, families: Sequence[str]) -> None:
@@ -128,8 +151,8 @@ def _game(layout: Layout, split: str, objects: int) -> Game:
     text = problem(layout)
     # the content is the name: one name is one game, whatever the seed that found it
     digest = hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
-    goal = f"{layout.family}-{layout.object}-{layout.target}-{layout.plan}"
     words = goal_words(layout)
+    goal = f"{layout.family}-{words['obj']}-{layout.target}-{layout.plan}"
     return Game(
         game_id=f"gen:{split}:{goal}-{digest}",
         split=split,

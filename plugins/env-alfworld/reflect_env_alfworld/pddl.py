@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -17,6 +17,9 @@ from reflect_env_alfworld.rooms import HOLDS, LAMPS
 # in which nothing can be done, and no error.
 _ALWAYS_PLACES = frozenset({"SinkBasin", "Microwave", "Fridge"})
 _ALWAYS_OBJECTS = frozenset({"Knife", "ButterKnife"})
+
+KEEP_NAMES = frozenset(LAMPS | _ALWAYS_OBJECTS)
+"""Types of objects that the domain or a goal knows by name."""
 
 _ABILITIES = ("Cleanable", "Heatable", "Coolable", "Sliceable")
 _WIDTH = 6  # receptacles stand in rows of so many, one metre apart
@@ -34,6 +37,7 @@ class Layout:
         plan: Number of the floor plan.
         places: Type of each receptacle.
         contents: For each object its type and the receptacle it is in or on, as an index.
+        names: What types of movable objects are called in this game, where not as ever.
     """
 
     family: str
@@ -42,13 +46,18 @@ class Layout:
     plan: int
     places: tuple[str, ...]
     contents: tuple[tuple[str, int], ...]
+    names: Mapping[str, str] = attrs.field(factory=dict)
+
+    def called(self, kind: str) -> str:
+        """The name of a type in this game."""
+        return self.names.get(kind, kind)
 
 
 def goal_words(layout: Layout) -> dict[str, str]:
     """What fills the templates of the goal library: types, or "" for what a goal lacks."""
     lit = layout.target in LAMPS
     return {
-        "obj": layout.object,
+        "obj": layout.called(layout.object),
         "recep": "" if lit else layout.target,
         "toggle": layout.target if lit else "",
         "mrecep": "",
@@ -68,7 +77,7 @@ def problem(layout: Layout) -> str:
     The agent starts where no receptacle is; whatever opens is closed.
     """
     places = [_place_name(kind, i) for i, kind in enumerate(layout.places)]
-    objects = [_object_name(kind, i) for i, (kind, _) in enumerate(layout.contents)]
+    objects = [_object_name(layout.called(kind), i) for i, (kind, _) in enumerate(layout.contents)]
     spots = [_location(i) for i in range(len(places))]
     start = _location(-_WIDTH)
     place_types = sorted(_ALWAYS_PLACES.union(layout.places))
@@ -80,13 +89,13 @@ def problem(layout: Layout) -> str:
             facts.append(f"(openable {name})")
     for name, (kind, place) in zip(objects, layout.contents, strict=True):
         facts += [
-            f"(objectType {name} {kind}Type)",
+            f"(objectType {name} {layout.called(kind)}Type)",
             f"(inReceptacle {name} {places[place]})",
             f"(objectAtLocation {name} {spots[place]})",
             *(f"({ability} {name})" for ability in _abilities(kind)),
         ]
     facts += [
-        f"(canContain {place}Type {kind}Type)"
+        f"(canContain {place}Type {layout.called(kind)}Type)"
         for place in place_types
         for kind in object_types
         if kind in HOLDS[place]
@@ -96,7 +105,7 @@ def problem(layout: Layout) -> str:
         "(:domain alfred)",
         "(:objects",
         "agent1 - agent",
-        *(f"{kind}Type - otype" for kind in object_types),
+        *(f"{layout.called(kind)}Type - otype" for kind in object_types),
         *(f"{kind}Type - rtype" for kind in place_types),
         *(f"{name} - object" for name in objects),
         *(f"{name} - receptacle" for name in places),

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from reflect_env_alfworld.memory import Memory
+from collections.abc import Collection, Iterable
+
+from reflect_env_alfworld.memory import Memory, kind_of
 
 
-def observation(feedback: str, memory: Memory | None, turns_left: int, *, remembers: bool) -> str:
+def observation(
+    feedback: str,
+    memory: Memory | None,
+    turns_left: int,
+    *,
+    remembers: bool,
+    named: Collection[str] = (),
+) -> str:
     """What was said, then where one is and what is known.
+
+    What the task names comes before all else that was seen: one who looks for a plate need not
+    read the whole room to see whether there is one.
 
     Args:
         feedback: The game's own words.
         memory: What was told so far; None for a game that is not read.
         turns_left: Of the horizon.
         remembers: Whether to list what was seen where.
+        named: The types that the task names, see :func:`named_in`.
     """
     left = f"{turns_left} turn{'' if turns_left == 1 else 's'} left"
     said = " ".join(_short(feedback).split())
@@ -20,8 +33,20 @@ def observation(feedback: str, memory: Memory | None, turns_left: int, *, rememb
         return f"{said}\n{left}"
     lines = [said, f"{_situation(memory)}, {left}"]
     if remembers:
-        lines += _known(memory)
+        lines += [_found(memory, kind) for kind in named]
+        lines += _known(memory, named)
     return "\n".join(lines)
+
+
+def named_in(task: str, kinds: Iterable[str]) -> list[str]:
+    """Those of the types that a task names, in its order.
+
+    >>> named_in("put two mug in a desk.", ["Desk", "Mug", ""])
+    ['mug', 'desk']
+    """
+    known = {kind.lower() for kind in kinds}
+    words = (word.strip(".,") for word in task.lower().split())
+    return list(dict.fromkeys(word for word in words if word in known))
 
 
 def first_words(intro: str, *, remembers: bool) -> str:
@@ -49,13 +74,29 @@ def _situation(memory: Memory) -> str:
     return f"{place}, holding {_told(memory, memory.holding) if memory.holding else 'nothing'}"
 
 
-def _known(memory: Memory) -> list[str]:
-    """Receptacles that were not looked into, and what is in the others; empty ones go unsaid."""
+def _found(memory: Memory, kind: str) -> str:
+    """Where things of a type are: ``plate: plate 1 at shelf 2, plate 2 at hand``."""
+    held = memory.holding
+    told = [
+        *memory.places(kind),
+        *([f"{_told(memory, held)} at hand"] if held and kind_of(held) == kind else []),
+        *(f"{_told(memory, name)} at {place}" for name, place in memory.where(kind)),
+    ]
+    return f"{kind}: {', '.join(told) or 'not seen'}"
+
+
+def _known(memory: Memory, named: Collection[str]) -> list[str]:
+    """Receptacles that were not looked into, and what else is in the others that hold anything.
+
+    Args:
+        memory: What was told.
+        named: Types that are listed elsewhere.
+    """
     unknown = memory.unknown()
     seen = [
-        f"{place}: {', '.join(_told(memory, name) for name in contents)}"
+        f"{place}: {', '.join(_told(memory, name) for name in others)}"
         for place, contents in memory.contents.items()
-        if contents
+        if (others := [name for name in contents or () if kind_of(name) not in named])
     ]
     lines = [f"new: {', '.join(unknown)}"] if unknown else []
     return [*lines, f"seen: {'; '.join(seen)}"] if seen else lines

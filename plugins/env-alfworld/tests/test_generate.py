@@ -18,10 +18,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("alfworld", reason="games are made of the domain that alfworld brings")
 
+from alfworld.gen import constants
 from reflect_env_alfworld import generate
+from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.export import game_json, write_game
 from reflect_env_alfworld.games import DATA, FAMILIES, Game
 from reflect_env_alfworld.generate import FEWEST_OBJECTS, FEWEST_RECEPTACLES, generate_games
+from reflect_env_alfworld.tasks import Games
 
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.streams import stream
@@ -83,6 +86,7 @@ some_games = st.builds(
     receptacles=st.integers(FEWEST_RECEPTACLES, 30),
     objects=st.integers(FEWEST_OBJECTS, 20),
     families=some_families,
+    invented=st.sampled_from([0.0, 0.5, 1.0]),
 )
 
 
@@ -284,6 +288,42 @@ def test_the_numbers_of_objects_do_not_tell_the_goal(
         hits += (game.data["object"] in most) / len(most)
         games += 1
     assert abs(hits - chance) / games < 0.05, "as often as by chance, within sampling error"
+
+
+KNIVES = {"Knife", "ButterKnife"}
+
+
+@given(st.integers(0, 2**40))
+@settings(max_examples=15, deadline=None)
+def test_made_up_names_take_the_place_of_all_but_lamps_and_knives(seed: int) -> None:
+    named = {kind.lower() for kind in constants.OBJECTS}
+    for game in generate_games("train", 12, seed=seed, invented=1.0):
+        found = world(game)
+        kinds = {kind for kind in found.objects.values() if kind not in LAMPS | KNIVES}
+        assert not {kind.lower() for kind in kinds} & named
+        assert len({kind.lower() for kind in kinds}) == len(kinds)
+        assert all(kind.isalpha() and kind[0].isupper() for kind in kinds)
+        assert set(found.places.values()) <= set(constants.OBJECTS), "receptacles keep theirs"
+        assert str(game.data["object"]).lower() in game.text.split()
+
+
+def test_so_many_games_have_made_up_names() -> None:
+    named = set(constants.OBJECTS)
+    games = generate_games("train", 300, invented=0.7)
+    odd = [game for game in games if not set(world(game).objects.values()) <= named]
+    assert 0.6 < len(odd) / len(games) < 0.8, "within sampling error"
+
+
+@pytest.mark.parametrize(
+    ("options", "odd"),
+    [({}, True), ({"invented": 0.0}, False), ({"filter": "pick_and_place_simple-Mug"}, False)],
+)
+def test_only_train_games_have_made_up_names(options: dict[str, Any], odd: bool) -> None:
+    games = Games(AlfworldConfig(train_tasks=4, valid_tasks=4, test_tasks=4, **options))
+    known = set(constants.OBJECTS)
+    for split in SPLITS if "filter" not in options else ("train",):
+        found = any(game.data["object"] not in known for game in games.of(split))
+        assert found == (odd and split == "train")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 pytest.importorskip("alfworld", reason="alfworld makes the games that are read")
 
 from reflect_env_alfworld.memory import Memory, kind_of
-from reflect_env_alfworld.text import first_words, observation
+from reflect_env_alfworld.text import first_words, named_in, observation
 
 INTRO = (
     "-= Welcome to TextWorld, ALFRED! =-\n\nYou are in the middle of a room. Looking quickly "
@@ -90,10 +90,36 @@ def test_an_observation_lists_what_was_seen() -> None:
         "new: drawer 1, fridge 1",
         "seen: desk 2: pen 1",
     ]
-    assert observation("You pick it up.", memory, 2, remembers=False).split("\n") == [
-        "You pick it up.",
-        "at desk 2, holding mug 1, 2 turns left",
+    short = observation("You pick it up.", memory, 2, remembers=False, named=["mug"])
+    assert short.split("\n") == ["You pick it up.", "at desk 2, holding mug 1, 2 turns left"]
+
+
+def test_what_the_task_names_is_told_apart() -> None:
+    memory = after(
+        "You arrive at desk 2. On the desk 2, you see a mug 2, a mug 1, and a pen 1.",
+        "You pick up the mug 1 from the desk 2.",
+        "You heat the mug 1 using the microwave 1.",
+    )
+    task = "put a hot mug in fridge, put two mug and a plate in desk."
+    named = named_in(task, ["Desk", "Plate", "Fridge", "Mug", "Pen", ""])
+    shown = observation("Ok.", memory, 3, remembers=True, named=named).split("\n")
+    assert shown[2:] == [
+        "mug: hot mug 1 at hand, mug 2 at desk 2",
+        "fridge: fridge 1",
+        "plate: not seen",
+        "desk: desk 2",
+        "new: drawer 1, fridge 1",
+        "seen: desk 2: pen 1",
     ]
+
+
+@given(st.lists(st.sampled_from(["mug", "pen", "desk", "fridge", "egg"]), unique=True))
+def test_everything_seen_is_told_once(kinds: list[str]) -> None:
+    seen = " a mug 1, a pen 1, and a mug 2"
+    memory = after(f"You arrive at desk 2. On the desk 2, you see{seen}.")
+    shown = observation("Ok.", memory, 3, remembers=True, named=kinds)
+    assert [shown.count(name) for name in ("mug 1", "mug 2", "pen 1")] == [1, 1, 1]
+    assert all(f"\n{kind}: " in shown for kind in kinds)
 
 
 def test_the_task_and_the_title_are_not_said_twice() -> None:
