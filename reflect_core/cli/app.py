@@ -9,6 +9,7 @@ import click
 import reflect_core
 from reflect_core.cli.ablate import ablate
 from reflect_core.cli.check import check
+from reflect_core.cli.diagnose import diagnose
 from reflect_core.cli.failures import EXIT_INTERRUPTED, EXIT_MISTAKE, Interrupted, explain
 from reflect_core.cli.new import new
 from reflect_core.cli.play import play
@@ -30,7 +31,20 @@ def command() -> None:
     """Fine-tune small language models, online, to act in text environments."""
 
 
-for each in (run, teach, sft, train, evaluate, report, ablate, plugins, check, new, play):
+for each in (
+    run,
+    teach,
+    sft,
+    train,
+    evaluate,
+    report,
+    ablate,
+    diagnose,
+    plugins,
+    check,
+    new,
+    play,
+):
     command.add_command(each)
 
 

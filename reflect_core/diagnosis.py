@@ -1,0 +1,212 @@
+"""Whose mistake it was: a run's players beside the environment's expert, turn by turn.
+
+A table of success does not tell which of the two players fails. Here every turn is compared with
+what the expert would do: whether the reflection names its action, and whether the policy takes it.
+The expert shows one right way of perhaps several; to part from it is not always a mistake, which
+is why the episodes that failed are counted apart, by the last turn that did.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Sequence
+
+import attrs
+
+from reflect_core.errors import ReflectError
+from reflect_core.grounding import named_action
+from reflect_core.protocols import Policy
+from reflect_core.records import Choice, Draws, State, Trajectory
+from reflect_core.rollout import Episode, check_failures, evaluation_episodes
+from reflect_core.session import Session
+
+__all__ = ["Diagnosis", "Did", "Said", "Turn", "diagnose"]
+
+
+class Said(enum.Enum):
+    """Which legal action the reflection names."""
+
+    RIGHT = "the expert's"
+    ANOTHER = "another"
+    NONE = "none"
+    SILENT = "(no reflection)"
+
+
+class Did(enum.Enum):
+    """Which action the policy takes."""
+
+    RIGHT = "the expert's"
+    NAMED = "the named one"
+    ANOTHER = "another"
+
+
+@attrs.frozen
+class Turn:
+    """One turn of an episode.
+
+    Args:
+        task_id: Of its task.
+        number: Its place in the episode, from 0.
+        observation: What was seen.
+        expert: What the expert would have done.
+        advice: What it would have said.
+        reflection: What the reflector said.
+        named: The legal action that this names, None if it names none.
+        taken: What the policy did.
+    """
+
+    task_id: str
+    number: int
+    observation: str
+    expert: str
+    advice: str
+    reflection: str
+    named: str | None
+    taken: str
+
+    @property
+    def said(self) -> Said:
+        """Which legal action the reflection names."""
+        if not self.reflection:
+            return Said.SILENT
+        if self.named is None:
+            return Said.NONE
+        return Said.RIGHT if self.named == self.expert else Said.ANOTHER
+
+    @property
+    def did(self) -> Did:
+        """Which action the policy takes."""
+        if self.taken == self.expert:
+            return Did.RIGHT
+        return Did.NAMED if self.taken == self.named else Did.ANOTHER
+
+
+@attrs.frozen
+class Diagnosis:
+    """What the comparison found.
+
+    Args:
+        episodes: The turns of each episode.
+        successes: Whether each succeeded.
+        split: Whose tasks they are of.
+        player: ``trained`` or ``warmup``.
+    """
+
+    episodes: Sequence[Sequence[Turn]]
+    successes: Sequence[bool]
+    split: str
+    player: str
+
+    @property
+    def turns(self) -> list[Turn]:
+        """All turns."""
+        return [turn for episode in self.episodes for turn in episode]
+
+    def counts(self) -> Counter[tuple[Said, Did]]:
+        """Number of turns by what was said and what was done."""
+        return Counter((turn.said, turn.did) for turn in self.turns)
+
+    def partings(self) -> list[Turn | None]:
+        """Of each failed episode the last turn that was not the expert's.
+
+        None where there is no such turn: the episode was lost although, or because, the expert
+        was followed.
+        """
+        failed = (
+            episode
+            for episode, success in zip(self.episodes, self.successes, strict=True)
+            if not success
+        )
+        return [
+            next((turn for turn in reversed(episode) if turn.did is not Did.RIGHT), None)
+            for episode in failed
+        ]
+
+
+class _Watched:
+    """A policy whose hints are kept, by the names of the turns' random numbers."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.states: dict[tuple[str | int, ...], State] = {}
+
+    def act(
+        self,
+        states: Sequence[State],
+        reflections: Sequence[str],
+        draws: Sequence[Draws],
+        *,
+        greedy: bool,
+    ) -> Sequence[Choice]:
+        self.states.update({each.name: state for each, state in zip(draws, states, strict=True)})
+        return self._policy.act(states, reflections, draws, greedy=greedy)
+
+
+def diagnose(
+    session: Session, *, split: str, episodes: int, player: str, greedy: bool
+) -> Diagnosis:
+    """Play episodes, and compare every turn with the expert.
+
+    Args:
+        session: Of a run whose players have learnt.
+        split: train, valid or test.
+        episodes: How many are played; they are those of an evaluation.
+        player: Whose policy: ``trained`` is that after RL, ``warmup`` that before.
+        greedy: Argmax for both players instead of sampling.
+
+    Raises:
+        ReflectError: The environment has no expert, the split no tasks, or the player has not
+            learnt yet.
+    """
+    folder = session.folder
+    weights = {"trained": folder.policy, "warmup": folder.warmup}[player]
+    if not weights.exists():
+        stage = {"trained": "train", "warmup": "sft"}[player]
+        raise ReflectError(
+            f"{folder.path} has no policy {player!r} yet",
+            why=f"its stage {stage} is not done",
+            then=f"reflect {stage} {folder.path}",
+        )
+    session.take_up(weights)
+    planned = evaluation_episodes(
+        session.tasks(split),
+        episodes,
+        seed=session.settings.seed,
+        stage=session.env_spec.stages[-1],
+    )
+    if not planned:
+        raise ReflectError(f"there are no {split} tasks", then="another --split")
+    watched = _Watched(session.policy)
+    collector = session.collector(session.reflector, watched, needs_expert=True)
+    played = collector.play(planned, greedy=greedy)
+    check_failures(played, session.settings.rollout.failed_episodes)
+    by_index = {episode.index: episode for episode in planned}
+    return Diagnosis(
+        [_turns(by_index[each.episode], each, watched) for each in played.trajectories],
+        [each.success for each in played.trajectories],
+        split,
+        player,
+    )
+
+
+def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[Turn]:
+    turns = []
+    for number, turn in enumerate(trajectory.transitions):
+        state = watched.states[(*episode.name, "turn", number)]
+        assert state.hint is not None
+        legal = turn.observation.legal_actions
+        index = named_action(turn.reflection, legal)
+        turns.append(
+            Turn(
+                trajectory.task.task_id,
+                number,
+                turn.observation.text,
+                state.hint.action,
+                state.hint.reflection,
+                turn.reflection,
+                None if index is None else legal[index],
+                turn.action,
+            )
+        )
+    return turns

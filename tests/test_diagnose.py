@@ -1,0 +1,190 @@
+"""``reflect diagnose``: every turn is put where it belongs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from fake_plugins import FakeEntryPoint, environments, module
+from hypothesis import given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+from toy import lamps_registry, settings
+
+from reflect_core import EnvironmentSpec, ReflectError
+from reflect_core import config as configuration
+from reflect_core.cli import main
+from reflect_core.diagnosis import Diagnosis, Did, Said, Turn, diagnose
+from reflect_core.plugins import GROUP
+from reflect_core.progress import QuietProgress
+from reflect_core.records import Choice, Draws, State
+from reflect_core.run import execute
+from reflect_core.runfolder import RunFolder
+from reflect_core.session import Session
+from reflect_core.testing.lamps import COLOURS, Lamps
+
+ACTIONS = tuple(f"push {colour}" for colour in COLOURS)
+
+
+def other(*not_these: str | None) -> str:
+    return next(action for action in ACTIONS if action not in not_these)
+
+
+@attrs.define
+class Script:
+    """Both players by a script, one entry for each turn of the two of an episode."""
+
+    plan: dict[str, Sequence[tuple[Said, Did]]]
+
+    def entry(self, state: State) -> tuple[Said, Did]:
+        return self.plan[state.task.task_id][len(state.history)]
+
+    def reflect(
+        self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool
+    ) -> list[str]:
+        return [self.says(state) for state in states]
+
+    def says(self, state: State) -> str:
+        assert state.hint is not None
+        right = state.hint.action
+        return {
+            Said.RIGHT: f"Now: {right}",
+            Said.ANOTHER: f"Now: {other(right)}",
+            Said.NONE: "Now: pull red",
+            Said.SILENT: "",
+        }[self.entry(state)[0]]
+
+    def act(
+        self,
+        states: Sequence[State],
+        reflections: Sequence[str],
+        draws: Sequence[Draws],
+        *,
+        greedy: bool,
+    ) -> list[Choice]:
+        return [Choice(ACTIONS.index(self.does(state))) for state in states]
+
+    def does(self, state: State) -> str:
+        assert state.hint is not None
+        right, (said, did) = state.hint.action, self.entry(state)
+        named = {Said.RIGHT: right, Said.ANOTHER: other(right)}.get(said)
+        return {Did.RIGHT: right, Did.NAMED: named or right, Did.ANOTHER: other(right, named)}[did]
+
+
+@pytest.fixture(scope="module")
+def run(model_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy run after its RL."""
+    folder = tmp_path_factory.mktemp("run")
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    (folder / "run.toml").write_text(configuration.dump(made))
+    execute(folder, made, ["teach", "sft", "train"], lamps_registry(), QuietProgress())
+    return folder
+
+
+@contextlib.contextmanager
+def opened(run: Path, model_folder: Any, **parts: Any) -> Iterator[Session]:
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Session(RunFolder(run), made, lamps_registry(), QuietProgress())
+    session.__dict__.update(parts)
+    with contextlib.closing(session):
+        yield session
+
+
+entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
+
+
+@given(st.lists(st.tuples(entries, entries), min_size=8, max_size=8))
+@limits(max_examples=40, deadline=None)
+def test_every_turn_is_what_the_players_made_it(
+    run: Path, model_folder: Any, plans: Sequence[Sequence[tuple[Said, Did]]]
+) -> None:
+    script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
+    with opened(run, model_folder) as session:
+        # weights are taken up before the players are replaced
+        session.take_up = lambda folder: session.__dict__.update(reflector=script, policy=script)  # type: ignore[method-assign]
+        session.__dict__.update(reflector=script, policy=script)
+        found = diagnose(session, split="valid", episodes=8, player="trained", greedy=False)
+
+    def kind(said: Said, did: Did) -> tuple[Said, Did]:
+        # who takes what is named takes the right one where that is named, or where none is
+        same = did is Did.NAMED and said is not Said.ANOTHER
+        return said, Did.RIGHT if same else did
+
+    planned = Counter(kind(*entry) for plan in plans for entry in plan)
+    assert found.counts() == planned
+    solved = [all(kind(*entry)[1] is Did.RIGHT for entry in plan) for plan in plans]
+    assert sorted(found.successes) == sorted(solved)
+    last = Counter(
+        [kind(*entry) for entry in plan if kind(*entry)[1] is not Did.RIGHT][-1]
+        for plan, success in zip(plans, solved, strict=True)
+        if not success
+    )
+    assert Counter((turn.said, turn.did) for turn in found.partings() if turn) == last
+
+
+def test_an_episode_lost_beside_the_expert_has_no_parting() -> None:
+    turn = Turn("a", 0, "", "go", "Now: go", "Now: go", "go", "go")
+    found = Diagnosis([[turn], [turn]], [False, True], "test", "trained")
+    assert found.partings() == [None]
+
+
+# -- the command ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = EnvironmentSpec(name="lamps", factory=lambda config, context: Lamps())
+    own = FakeEntryPoint("lamps", lambda: module(reflect_environments=environments(spec)))
+    others = importlib.metadata.entry_points(group=GROUP)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [*others, own])
+
+
+@pytest.mark.parametrize("player", ["warmup", "trained"])
+def test_the_command_tells_all_turns(
+    installed: None, run: Path, capsys: pytest.CaptureFixture[str], player: str
+) -> None:
+    words = ["--episodes", "6", "--player", player, "--show", "1", "--decoding", "argmax"]
+    assert main(["diagnose", str(run), *words]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"lamps, valid tasks, argmax, policy {player!r} of {run}\n")
+    assert "of 6 episodes solved, 12 turns" in said
+    rows = [line.split("  ") for line in said.splitlines() if "%" in line]
+    assert sum(int([cell for cell in row if cell.strip()][2]) for row in rows) == 12
+    assert said.count("  expert:     ") == 1
+
+
+def test_it_says_the_same_twice_and_leaves_the_run_alone(
+    installed: None, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    told = []
+    for _ in range(2):
+        assert main(["diagnose", str(run), "--episodes", "4"]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_that_has_not_learnt_is_told_so(model_folder: Any, tmp_path: Path) -> None:
+    with (
+        opened(tmp_path, model_folder) as session,
+        pytest.raises(ReflectError, match="no policy 'warmup' yet") as told,
+    ):
+        diagnose(session, split="valid", episodes=1, player="warmup", greedy=True)
+    assert told.value.then == f"reflect sft {tmp_path}"
+
+
+def test_an_environment_without_an_expert_is_told_so(run: Path, model_folder: Any) -> None:
+    class Mute(Lamps):
+        expert_action = None  # type: ignore[assignment]
+
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Session(RunFolder(run), made, lamps_registry(make=Mute), QuietProgress())
+    with contextlib.closing(session), pytest.raises(ReflectError, match="no expert to ask"):
+        diagnose(session, split="valid", episodes=1, player="trained", greedy=True)
