@@ -67,4 +67,5 @@ def test_a_recipe_names_every_part_and_the_papers_constants(recipe):
     assert (made.model.lora_r, made.model.lora_alpha, made.model.context) == (16, 8, 1024)
     assert (made.model.dtype, made.rollout.temperature) == ("bfloat16", 1.0)
     assert made.sft.lr == made.trainer.options.lr == 2e-4
+    assert made.reflector.options.tries == 1
     assert made.sft.max_grad_norm == made.trainer.options.max_grad_norm == 0.3

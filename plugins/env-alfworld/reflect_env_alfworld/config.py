@@ -18,6 +18,12 @@ USER = "user"
 """The folder for what may be made again, as the system has it."""
 
 
+def _types() -> frozenset[str]:
+    from alfworld.gen import constants  # only where games are made
+
+    return frozenset(constants.OBJECTS)
+
+
 @attrs.frozen
 class AlfworldConfig:
     """Which games are played, and how they are shown.
@@ -101,6 +107,17 @@ class AlfworldConfig:
             "test": self.test_tasks,
         }
         return limits[split]
+
+    def made_up(self, split: str) -> float:
+        """Share of a split's generated games whose objects have made-up names.
+
+        None outside train; none where ALFWorld's own expert plays, which knows its own types
+        only; and none where ``filter`` asks for one of these.
+        """
+        wanted = (self.filter or "").split("-")[1:2]
+        if split != "train" or self.expert == HANDCODED or (wanted and wanted[0] in _types()):
+            return 0.0
+        return self.invented
 
     def folders(self, split: str) -> list[str]:
         """Names of the folders that make up a split."""

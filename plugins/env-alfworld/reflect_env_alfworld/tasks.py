@@ -146,8 +146,7 @@ class Games:
             receptacles=config.receptacles,
             objects=config.objects,
             families=config.families.split() if config.families else FAMILIES,
-            # a filter names a type that there is
-            invented=config.invented if split == "train" and config.filter is None else 0.0,
+            invented=config.made_up(split),
         )
         return [game for game in games if downloaded.chosen(config, game.family, task_folder(game))]
 

@@ -316,10 +316,16 @@ def test_so_many_games_have_made_up_names() -> None:
 
 @pytest.mark.parametrize(
     ("options", "odd"),
-    [({}, True), ({"invented": 0.0}, False), ({"filter": "pick_and_place_simple-Mug"}, False)],
+    [
+        ({}, True),
+        ({"invented": 0.0}, False),
+        ({"filter": "pick_and_place_simple"}, True),
+        ({"filter": "pick_and_place_simple-Mug"}, False),
+        ({"expert": "handcoded"}, False),
+    ],
 )
 def test_only_train_games_have_made_up_names(options: dict[str, Any], odd: bool) -> None:
-    games = Games(AlfworldConfig(train_tasks=4, valid_tasks=4, test_tasks=4, **options))
+    games = Games(AlfworldConfig(train_tasks=9, valid_tasks=4, test_tasks=4, **options))
     known = set(constants.OBJECTS)
     for split in SPLITS if "filter" not in options else ("train",):
         found = any(game.data["object"] not in known for game in games.of(split))
