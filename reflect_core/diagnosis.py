@@ -16,7 +16,7 @@ import attrs
 
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import named_action
-from reflect_core.protocols import Policy
+from reflect_core.protocols import Expert, Policy
 from reflect_core.records import Choice, Draws, State, Trajectory
 from reflect_core.rollout import Episode, check_failures, evaluation_episodes
 from reflect_core.session import Session
@@ -89,23 +89,14 @@ class Diagnosis:
     Args:
         episodes: The turns of each episode.
         successes: Whether each succeeded.
-        split: Whose tasks they are of.
-        player: ``trained`` or ``warmup``.
     """
 
     episodes: Sequence[Sequence[Turn]]
     successes: Sequence[bool]
-    split: str
-    player: str
-
-    @property
-    def turns(self) -> list[Turn]:
-        """All turns."""
-        return [turn for episode in self.episodes for turn in episode]
 
     def counts(self) -> Counter[tuple[Said, Did]]:
         """Number of turns by what was said and what was done."""
-        return Counter((turn.said, turn.did) for turn in self.turns)
+        return Counter((turn.said, turn.did) for episode in self.episodes for turn in episode)
 
     def partings(self) -> list[Turn | None]:
         """Of each failed episode the last turn that was not the expert's.
@@ -152,7 +143,8 @@ def diagnose(
         session: Of a run whose players have learnt.
         split: train, valid or test.
         episodes: How many are played; they are those of an evaluation.
-        player: Whose policy: ``trained`` is that after RL, ``warmup`` that before.
+        player: Whose policy: ``trained`` is that after RL, ``warmup`` that before. One that
+            does not learn is the same in both.
         greedy: Argmax for both players instead of sampling.
 
     Raises:
@@ -161,12 +153,18 @@ def diagnose(
     """
     folder = session.folder
     weights = {"trained": folder.policy, "warmup": folder.warmup}[player]
-    if not weights.exists():
+    if session.policy_spec.trainable and not weights.exists():
         stage = {"trained": "train", "warmup": "sft"}[player]
         raise ReflectError(
             f"{folder.path} has no policy {player!r} yet",
             why=f"its stage {stage} is not done",
             then=f"reflect {stage} {folder.path}",
+        )
+    if not isinstance(session.environment, Expert):
+        raise ReflectError(
+            f"the environment {session.settings.env.name!r} has no expert to compare with",
+            why="it does not implement expert_action and expert_reflection",
+            then="diagnose a run of an environment that has one",
         )
     session.take_up(weights)
     planned = evaluation_episodes(
@@ -185,15 +183,13 @@ def diagnose(
     return Diagnosis(
         [_turns(by_index[each.episode], each, watched) for each in played.trajectories],
         [each.success for each in played.trajectories],
-        split,
-        player,
     )
 
 
 def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[Turn]:
     turns = []
     for number, turn in enumerate(trajectory.transitions):
-        state = watched.states[(*episode.name, "turn", number)]
+        state = watched.states[episode.turn_name(number)]
         assert state.hint is not None
         legal = turn.observation.legal_actions
         index = named_action(turn.reflection, legal)

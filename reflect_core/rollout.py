@@ -48,6 +48,10 @@ class Episode:
     environment_seed: int
     learn_turns: int | None = None
 
+    def turn_name(self, number: int) -> tuple[str | int, ...]:
+        """Names the random numbers of one of its turns, counted from 0."""
+        return (*self.name, "turn", number)
+
 
 @attrs.define
 class Played:
@@ -142,7 +146,7 @@ class _Live:
     success: bool = False
 
     def draws(self, seed: int) -> Draws:
-        return Draws(seed, (*self.episode.name, "turn", len(self.history)))
+        return Draws(seed, self.episode.turn_name(len(self.history)))
 
     def act(self, reflection: str, choice: Choice) -> None:
         """Begin a turn."""

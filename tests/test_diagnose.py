@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,25 @@ def run(model_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def opened(run: Path, model_folder: Any, **parts: Any) -> Iterator[Session]:
+def opened(run: Path, model_folder: Any, **lamps: Any) -> contextlib.closing[Session]:
     made = settings(model_folder("gpt2"), train={"iterations": 1})
-    session = Session(RunFolder(run), made, lamps_registry(), QuietProgress())
-    session.__dict__.update(parts)
-    with contextlib.closing(session):
-        yield session
+    registry = lamps_registry(**lamps)
+    return contextlib.closing(Session(RunFolder(run), made, registry, QuietProgress()))
+
+
+class Scripted(Session):
+    """A session whose players follow a script, whatever the run has learnt."""
+
+    script: Script
+
+    @property
+    def reflector(self) -> Script:
+        return self.script
+
+    policy = reflector
+
+    def take_up(self, policy_folder: Path) -> None:
+        pass
 
 
 entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
@@ -104,11 +116,10 @@ entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
 def test_every_turn_is_what_the_players_made_it(
     run: Path, model_folder: Any, plans: Sequence[Sequence[tuple[Said, Did]]]
 ) -> None:
-    script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
-    with opened(run, model_folder) as session:
-        # weights are taken up before the players are replaced
-        session.take_up = lambda folder: session.__dict__.update(reflector=script, policy=script)  # type: ignore[method-assign]
-        session.__dict__.update(reflector=script, policy=script)
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Scripted(RunFolder(run), made, lamps_registry(), QuietProgress())
+    session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
+    with contextlib.closing(session):
         found = diagnose(session, split="valid", episodes=8, player="trained", greedy=False)
 
     def kind(said: Said, did: Did) -> tuple[Said, Did]:
@@ -130,7 +141,7 @@ def test_every_turn_is_what_the_players_made_it(
 
 def test_an_episode_lost_beside_the_expert_has_no_parting() -> None:
     turn = Turn("a", 0, "", "go", "Now: go", "Now: go", "go", "go")
-    found = Diagnosis([[turn], [turn]], [False, True], "test", "trained")
+    found = Diagnosis([[turn], [turn]], [False, True])
     assert found.partings() == [None]
 
 
@@ -180,11 +191,30 @@ def test_a_run_that_has_not_learnt_is_told_so(model_folder: Any, tmp_path: Path)
     assert told.value.then == f"reflect sft {tmp_path}"
 
 
-def test_an_environment_without_an_expert_is_told_so(run: Path, model_folder: Any) -> None:
-    class Mute(Lamps):
-        expert_action = None  # type: ignore[assignment]
+def test_a_policy_that_does_not_learn_can_be_diagnosed(
+    installed: None, model_folder: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--env", "lamps", "--policy", "follow", "--reflector", "expert", "--out"]
+    assert main(["run", *words, str(tmp_path / "r"), "eval.episodes=2"]) == 0
+    capsys.readouterr()
+    assert main(["diagnose", str(tmp_path / "r"), "--episodes", "3"]) == 0
+    said = capsys.readouterr().out
+    assert "3 of 3 episodes solved, 6 turns" in said
+    assert "the expert's      the expert's       6  100.0%             0" in said
 
-    made = settings(model_folder("gpt2"), train={"iterations": 1})
-    session = Session(RunFolder(run), made, lamps_registry(make=Mute), QuietProgress())
-    with contextlib.closing(session), pytest.raises(ReflectError, match="no expert to ask"):
+
+class Mute:
+    """Lamps without an expert."""
+
+    def __init__(self) -> None:
+        lamps = Lamps()
+        self.tasks, self.reset, self.step = lamps.tasks, lamps.reset, lamps.step
+        self.close = lamps.close
+
+
+def test_an_environment_without_an_expert_is_told_so(run: Path, model_folder: Any) -> None:
+    with (
+        opened(run, model_folder, make=Mute) as session,
+        pytest.raises(ReflectError, match="'lamps' has no expert to compare with"),
+    ):
         diagnose(session, split="valid", episodes=1, player="trained", greedy=True)
