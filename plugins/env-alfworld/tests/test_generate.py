@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.export import game_json, write_game
 from reflect_env_alfworld.games import DATA, FAMILIES, Game
 from reflect_env_alfworld.generate import FEWEST_OBJECTS, FEWEST_RECEPTACLES, generate_games
+from reflect_env_alfworld.invented import invented_name
 from reflect_env_alfworld.tasks import Games
 
 from reflect_core.errors import ConfigError, ReflectError
@@ -305,6 +307,22 @@ def test_made_up_names_take_the_place_of_all_but_lamps_and_knives(seed: int) -> 
         assert all(kind.isalpha() and kind[0].isupper() for kind in kinds)
         assert set(found.places.values()) <= set(constants.OBJECTS), "receptacles keep theirs"
         assert str(game.data["object"]).lower() in game.text.split()
+
+
+@given(st.integers(0, 2**32))
+def test_a_made_up_name_is_not_one_that_is_taken(seed: int) -> None:
+    first = invented_name(np.random.default_rng(seed), ())
+    assert invented_name(np.random.default_rng(seed), {first.lower()}) != first
+
+
+def test_no_two_types_of_a_game_get_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_free(rng: object, taken: set[str]) -> str:
+        return next(name for name in map(chr, range(ord("A"), 999)) if name.lower() not in taken)
+
+    monkeypatch.setattr(generate, "invented_name", first_free)
+    (game,) = generate_games("train", 1, seed=2**41, invented=1.0)  # no other test's: kept a while
+    movable = {kind for kind in world(game).objects.values() if kind not in LAMPS | KNIVES}
+    assert movable == set(map(chr, range(ord("A"), ord("A") + len(movable)))) and len(movable) > 1
 
 
 def test_so_many_games_have_made_up_names() -> None:
