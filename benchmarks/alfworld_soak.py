@@ -21,9 +21,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import psutil
@@ -42,8 +43,12 @@ GROWTH = 1.1
 """Times the memory at the mark that there may be at the end."""
 WINDOW = 5
 """Samples whose median is the memory at their end: a worker that is being replaced shows twice."""
+SAMPLES = 50
+"""Samples that are written, beside the last one."""
 DATA = "json_2.1.1"
 ALL_WELL = "Nothing failed and nothing grew."
+
+Item = TypeVar("Item")
 
 
 @attrs.frozen
@@ -181,7 +186,7 @@ def _write_games(loader: Path, split: str, work: Path) -> None:
         (Path(unfinished) / DATA / split).rename(work / DATA / split)
 
 
-def spread(items: Sequence[Task], most: int | None) -> list[Task]:
+def spread(items: Sequence[Item], most: int | None) -> list[Item]:
     """So many of the items, evenly over all."""
     count = len(items) if most is None else min(most, len(items))
     return [items[place * len(items) // count] for place in range(count)]
@@ -481,8 +486,18 @@ def _write(begun: Begun, played: Played, table: Sequence[str], wrong: Sequence[s
     result = {
         "python": python,
         **versions(),
-        "begun": attrs.asdict(begun),
-        "played": attrs.asdict(played),
+        "begun": {
+            "games": begun.games,
+            "games_by_legal_actions": dict(sorted(Counter(begun.menus).items())),
+            "failures": list(begun.failures),
+        },
+        "played": {
+            **attrs.asdict(played),
+            "samples": [
+                attrs.asdict(sample)
+                for sample in (*spread(played.samples[:-1], SAMPLES), played.samples[-1])
+            ],
+        },
         "memory_ratio": played.memory_ratio,
         "misses": list(wrong),
     }
