@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import pretrain_tiny  # noqa: E402
 import tiny_text  # noqa: E402
+from tiny_text.skills import lookup  # noqa: E402
+from tiny_text.skills.copying import story  # noqa: E402
 
 PROMPT = (
     "see zorbek.py now.\nlist:\ntalim.py<|12|>\nzorbek.py<|40|>\nzorval.py<|77|>\nopen rim<|03|>\n"
@@ -129,7 +131,7 @@ def test_cached_generation_equals_uncached(tokenizer, model):
     ("lookup_after", 0.2, 0.6),
 ])  # fmt: skip
 def test_held_out_look_up(tokenizer, model, name, level, floor):
-    skill = getattr(tiny_text, name)
+    skill = getattr(lookup, name)
     measured = pretrain_tiny.measure(
         model, tokenizer.backend_tokenizer, level=level, examples=48, skills=[skill]
     )
@@ -161,8 +163,10 @@ def test_a_reserved_name_is_noticed():
 
 
 def test_tools_stand_alone():
-    for name in ("tiny_text.py", "pretrain_tiny.py"):
-        source = (ROOT / "tools" / name).read_text(encoding="utf-8")
+    sources = [*(ROOT / "tools" / "tiny_text").rglob("*.py"), ROOT / "tools" / "pretrain_tiny.py"]
+    assert len(sources) > 5
+    for path in sources:
+        source = path.read_text(encoding="utf-8")
         imports = re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source, flags=re.MULTILINE)
         assert not [module for module in imports if module.startswith(("reflect", "plugins"))]
 
@@ -179,14 +183,14 @@ def test_every_skill_asks_something(skill, level):
     for _ in range(20):
         draft = tiny_text.make_example(rng, level, skill)
         assert draft.text
-        if skill is not tiny_text.story:
+        if skill is not story:
             assert any(weight >= tiny_text.COPY_WEIGHT for _, weight in draft.pieces)
 
 
 def test_look_up_answers_follow_from_the_text():
     rng = random.Random(7)
     for _ in range(200):
-        pieces = tiny_text.make_example(rng, 1.0, tiny_text.lookup_before).pieces
+        pieces = tiny_text.make_example(rng, 1.0, lookup.lookup_before).pieces
         labels = [text for text, weight in pieces if weight == 1.0]
         assert labels
         listed = "".join(text for text, weight in pieces if weight < 1.0)
@@ -198,7 +202,7 @@ def test_what_has_no_label_is_not_listed(name):
     rng = random.Random(8)
     nothing = 0
     for _ in range(200):
-        pieces = tiny_text.make_example(rng, 1.0, getattr(tiny_text, name)).pieces
+        pieces = tiny_text.make_example(rng, 1.0, getattr(lookup, name)).pieces
         asked = [text for text, weight in pieces if weight == 1.0]
         assert all(text == tiny_text.NOTHING or text in tiny_text.LABELS for text in asked)
         nothing += tiny_text.NOTHING in asked

@@ -2,7 +2,7 @@
 
     python tools/pretrain_tiny.py --out reflect_core/lm/tiny --seed 0
 
-makes the tokenizer, trains the model on the synthetic text of ``tiny_text.py`` and writes
+makes the tokenizer, trains the model on the synthetic text of ``tiny_text`` and writes
 both, with a model card, to the folder.  The number of steps is fixed, not the time, so the
 same seed repeats the run.  An interrupted run goes on from ``--checkpoint`` when that file
 exists.
@@ -28,18 +28,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import torch
 import transformers
-from tiny_text import (
-    LABELS,
-    SKILLS,
-    Draft,
-    World,
-    load_words,
-    lookup_after,
-    lookup_before,
-    make_example,
-    records,
-    repeating,
-)
+from tiny_text import LABELS, SKILLS, Draft, World, load_words, make_example
+from tiny_text.skills.copying import records, repeating
+from tiny_text.skills.lookup import lookup_after, lookup_before
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import Lfm2Config, Lfm2ForCausalLM, PreTrainedTokenizerFast
@@ -307,7 +298,7 @@ nothing of use: it was taught operations on its context, not facts.
 - **Tokenizer**: byte-level BPE, {vocabulary} entries. Spaces and digits are tokens of their
   own, so a name is the same token sequence wherever it stands. `<|00|>` to `<|99|>` are
   reserved label tokens; text tokenized with `split_special_tokens=True` never produces them.
-- **Data**: synthetic text, generated on the fly by `tools/tiny_text.py` from made-up names
+- **Data**: synthetic text, generated on the fly by `tools/tiny_text` from made-up names
   and a list of common words. No module name of Python's standard library and no room of a
   household occurs in it, and no example asks for an action toward a goal.
 - **Trained for contexts** of up to {longest} tokens.

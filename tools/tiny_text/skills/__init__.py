@@ -1,0 +1,1 @@
+"""The skills: each function writes one example."""
