@@ -118,8 +118,7 @@ class Training:
             replayed, replay_figures = self.replay.draw(iteration=self.iteration)
             figures = self._update([*played.trajectories, *replayed])
             figures |= replay_figures
-            spent = {kind: count - before.get(kind, 0) for kind, count in self.tokens().items()}
-            figures |= self.crew.total(spent)
+            figures |= self._spent(before)
             watch(played, figures, self.alarms)
             figures |= self.curriculum.observe(played.trajectories)
             self.replay.add(played.trajectories, iteration=self.iteration)
@@ -195,6 +194,11 @@ class Training:
                 )
             raise
 
+    def _spent(self, before: Mapping[str, int]) -> dict[str, float]:
+        """Tokens of all processes since then."""
+        spent = {kind: count - before.get(kind, 0) for kind, count in self.tokens().items()}
+        return dict(self.crew.total(spent))
+
     def _report(self, played: Played, figures: dict[str, float]) -> None:
         self.folder.log(
             {
@@ -210,7 +214,8 @@ class Training:
 
     def _validate(self) -> None:
         """Play the valid tasks, the same every time, and remember the best weights."""
-        started, idle = time.perf_counter(), self.collector.waited
+        started, before = time.perf_counter(), self.tokens()
+        idle = self.collector.waited
         episodes = evaluation_episodes(
             self.valid,
             self.settings.train.valid_episodes,
@@ -219,6 +224,7 @@ class Training:
         )
         played = self._play(episodes, greedy=False)
         took = time.perf_counter() - started
+        spent = self._spent(before)
         success = success_rate(played.trajectories)
         if success >= self.best_success:
             self.best_iteration, self.best_success = self.iteration, success
@@ -237,6 +243,7 @@ class Training:
                     "stage": "valid",
                     "iteration": self.iteration,
                     **summary(played.trajectories),
+                    **spent,
                     "alarms": self.alarms.counted(),
                 }
             )

@@ -215,11 +215,12 @@ def test_costs_add_up_what_was_logged(tmp_path):
         {"stage": "sft", "player": "policy", "update": 5, "loss": 1.0, "tokens_learnt": 30},
         {"stage": "train", "optimizer_steps": 3.0, "tokens_learnt": 10, "tokens_read": 1000},
         {"stage": "train", "optimizer_steps": 2.0, "tokens_learnt": 10, "tokens_read": 1000},
+        {"stage": "valid", "tokens_learnt": 0, "tokens_read": 500},
     ]
     for name, rows in (("timings", timings), ("metrics", metrics)):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / f"{name}.jsonl").write_text(text)
-    assert costs(tmp_path) == Costs(20.0, 30, 200, 2000)
+    assert costs(tmp_path) == Costs(20.0, 30, 200, 2500)
 
 
 def evaluation(folder, row, wins):

@@ -31,13 +31,13 @@ PPO = {
 PLAYED = {
     "stage", "iteration", "episodes", "success_rate", "mean_return", "mean_turns", "alarms",
 }  # fmt: skip
+TOKENS = {"tokens_read", "tokens_learnt"}
 KEYS = {
     "teach": {"stage", "episodes", "positive_examples", "negative_examples", "unsolved",
               "without_negative", "unanswered", "alarms"},
     "sft": {"stage", "player", "update", "loss", "tokens_learnt", "alarms"},
-    "valid": PLAYED,
-    "train": PLAYED | PPO | {"failed_episodes", "truncated_prompts", "tokens_read",
-                             "tokens_learnt"},
+    "valid": PLAYED | TOKENS,
+    "train": PLAYED | TOKENS | PPO | {"failed_episodes", "truncated_prompts"},
 }  # fmt: skip
 
 

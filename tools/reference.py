@@ -275,6 +275,7 @@ def _cli() -> Lines:
     yield "| 1 | `reflect check`: a law is broken |"
     yield "| 2 | a mistake or an obstacle, told on standard error: what, why, what next |"
     yield "| 130 | interrupted |"
+    yield "| 143 | asked to end (SIGTERM), as schedulers do |"
     yield ""
     yield "`KEY=VALUE` sets any of the [settings and options](options.md). `-h` or `--help` after"
     yield "any command shows its help, `reflect --version` the version."

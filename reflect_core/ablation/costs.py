@@ -20,7 +20,7 @@ class Costs:
         seconds: Wall time.
         updates: Optimizer steps of all players.
         tokens_learnt: Tokens with a backward pass.
-        tokens_read: Tokens of the rollouts, prompts and reflections.
+        tokens_read: Tokens of rollouts and validations, prompts and reflections.
     """
 
     seconds: float = 0.0
@@ -56,6 +56,6 @@ def costs(folder: Path) -> Costs:
         learnt, read = int(row.get("tokens_learnt", 0)), int(row.get("tokens_read", 0))
         if row.get("stage") == "sft":  # these rows count from the stage's beginning
             last[row["player"]] = Costs(0.0, int(row["update"]), learnt, read)
-        elif row.get("stage") == "train":
+        elif row.get("stage") in ("train", "valid"):
             found += Costs(0.0, int(row.get("optimizer_steps", 0)), learnt, read)
     return sum(last.values(), found)

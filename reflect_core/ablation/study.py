@@ -8,7 +8,6 @@ is not done again; a stopped study goes on where it was.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import attrs
 
 from reflect_core import config, folders
 from reflect_core.ablation.arms import Arm
+from reflect_core.ablation.children import Children
 from reflect_core.ablation.costs import seconds
 from reflect_core.ablation.identity import SHARED, adopt, stage_keys
 from reflect_core.errors import ReflectError
@@ -74,6 +74,7 @@ class Study:
     arms: Sequence[Arm]
     seeds: Sequence[int]
     jobs: int
+    _children: Children = attrs.field(init=False, factory=Children)
 
     def runs(self) -> Mapping[tuple[str, int], Path]:
         """The run folder of each arm and seed."""
@@ -85,6 +86,8 @@ class Study:
 
     def run(self, progress: Progress) -> None:
         """Do whatever is not done yet.
+
+        Whatever stops this, stops the arms as well: they can go on later.
 
         Raises:
             ReflectError: An arm failed; the others that were under way are finished first.
@@ -114,8 +117,13 @@ class Study:
                         changed.notify_all()
 
             with ThreadPoolExecutor(self.jobs) as pool:
-                for future in [pool.submit(work) for _ in range(self.jobs)]:
-                    future.result()
+                futures = [pool.submit(work) for _ in range(self.jobs)]
+                try:
+                    for future in futures:
+                        future.result()
+                except BaseException:
+                    self._children.stop()
+                    raise
         if failed:
             raise ReflectError(
                 "an arm of the ablation failed", details=failed, then="call it again to go on"
@@ -167,7 +175,7 @@ class Study:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.jobs
         threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // self.jobs)))
         with log.open("a", encoding="utf-8") as stream:
-            code = subprocess.call(
+            code = self._children.call(
                 [sys.executable, "-m", "reflect_core", "run", "--resume", str(job.folder)],
                 stdout=stream,
                 stderr=stream,

@@ -10,11 +10,12 @@ import reflect_core
 from reflect_core.cli.ablate import ablate
 from reflect_core.cli.check import check
 from reflect_core.cli.diagnose import diagnose
-from reflect_core.cli.failures import EXIT_INTERRUPTED, EXIT_MISTAKE, Interrupted, explain
+from reflect_core.cli.failures import EXIT_MISTAKE, Interrupted, explain
 from reflect_core.cli.new import new
 from reflect_core.cli.play import play
 from reflect_core.cli.plugins import plugins
 from reflect_core.cli.run import evaluate, report, run, sft, teach, train
+from reflect_core.cli.stopping import exit_code, terminable
 
 EPILOG = """\b
 To begin:
@@ -56,20 +57,21 @@ def main(args: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 2 for a mistake or obstacle that was explained on
-        standard error, 130 after an interruption.
+        standard error, 130 after an interruption, 143 after SIGTERM.
     """
     try:
-        code = command.main(args=args, prog_name="reflect", standalone_mode=False)
+        with terminable():
+            code = command.main(args=args, prog_name="reflect", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
         error.show()
         return EXIT_MISTAKE
     except Interrupted as stop:
         click.echo(f"\n{stop}", err=True)
-        return EXIT_INTERRUPTED
-    except (click.Abort, KeyboardInterrupt):
+        return stop.code
+    except (click.Abort, KeyboardInterrupt) as stop:
         click.echo("\nStopped.", err=True)
-        return EXIT_INTERRUPTED
+        return exit_code(stop)
     except Exception as error:
         told = explain(error)
         if told is None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from reflect_core.errors import ReflectError
 
 EXIT_MISTAKE = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 _WAYS_ON = {
     errno.ENOSPC: "make room on the disk",
@@ -27,15 +26,17 @@ _WAYS_ON = {
 
 
 class Interrupted(Exception):
-    """The user stopped a run.
+    """The user, or a scheduler, stopped a run.
 
     Args:
         folder: Where it can go on.
+        code: The exit code that tells who.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, code: int) -> None:
+        super().__init__(folder, code)
         self.folder = folder
+        self.code = code
 
     def __str__(self) -> str:
         return f"Stopped. To go on: reflect run --resume {self.folder}"

@@ -13,6 +13,7 @@ import click
 from reflect_core import folders
 from reflect_core.cli.failures import Interrupted, explain
 from reflect_core.cli.options import FOLDER, WithKeys, configuring
+from reflect_core.cli.stopping import exit_code
 from reflect_core.errors import ReflectError
 from reflect_core.settings import Settings
 
@@ -171,8 +172,8 @@ def _told_how_to_resume(folder: Path) -> Iterator[None]:
     """Let what stops a run say how to go on with it."""
     try:
         yield
-    except KeyboardInterrupt:
-        raise Interrupted(folder) from None
+    except KeyboardInterrupt as stop:
+        raise Interrupted(folder, exit_code(stop)) from None
     except Exception as error:
         told = explain(error, resume=folder)
         if told is None or told is error:
