@@ -1,6 +1,7 @@
 """Ablations: what arms share, in which order they run, and what the table says."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from reflect_core.ablation.identity import SHARED, adopt, stage_keys
 from reflect_core.ablation.study import Study, default_jobs, needed_stages
 from reflect_core.ablation.table import gather, write
 from reflect_core.cli.app import main
+from reflect_core.cli.stopping import Terminated, terminable
 from reflect_core.errors import CheckpointError, ConfigError, ReflectError
 from reflect_core.progress import QuietProgress
 from reflect_core.run import execute
@@ -118,6 +120,21 @@ def test_whatever_stops_an_arm_ends_the_study(registry, base, tmp_path, monkeypa
     with pytest.raises(ReflectError, match="an arm of the ablation failed") as stopped:
         study.run(QuietProgress())
     assert str(error) in str(stopped.value)
+
+
+def test_a_study_that_is_asked_to_end_leaves_no_arm_behind(registry, base, tmp_path, monkeypatch):
+    codes = []
+
+    def play(self, job):
+        code = "import os, signal, time; os.kill(os.getppid(), signal.SIGTERM); time.sleep(600)"
+        codes.append(self._children.call([sys.executable, "-c", code]))
+        return "it was stopped"
+
+    monkeypatch.setattr(Study, "_do", play)
+    study = Study(tmp_path, registry, base, arms_of(base), (0,), 1)
+    with pytest.raises(Terminated), terminable():
+        study.run(QuietProgress())
+    assert codes == [-signal.SIGTERM]
 
 
 def test_arms_that_played_other_tasks_are_not_compared(base, tmp_path):

@@ -4,7 +4,9 @@ import errno
 import importlib.metadata
 import json
 import os
+import signal
 import sys
+import time
 import tomllib
 import types
 from collections.abc import Callable, Sequence
@@ -284,6 +286,17 @@ def test_an_interruption_says_how_to_go_on(runs: Runs, reflect: Any) -> None:
     runs.behave = raising(KeyboardInterrupt())
     answer = reflect("run", "--env", "maze", "--out", "mine")
     assert answer.code == 130
+    assert "To go on: reflect run --resume mine" in answer.err
+
+
+def test_a_scheduler_that_ends_a_run_is_told_how_to_go_on(runs: Runs, reflect: Any) -> None:
+    def behave(*_: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    runs.behave = behave
+    answer = reflect("run", "--env", "maze", "--out", "mine")
+    assert answer.code == 143
     assert "To go on: reflect run --resume mine" in answer.err
 
 
