@@ -39,6 +39,7 @@ def gae(
     gamma: float,
     gae_lambda: float,
     final_value: float = 0.0,
+    turns: int | None = None,
 ) -> Floats:
     """Generalised advantage estimates of each turn; shape (L,).
 
@@ -46,9 +47,31 @@ def gae(
     ``delta_t = r_t + gamma * V_{t+1} - V_t`` (Schulman et al. 2016, equation 16).
     ``final_value`` stands for ``V_L``: 0 after termination, the bootstrap after truncation.
 
+    Args:
+        rewards: Of L turns.
+        values: The critic's, before each turn.
+        gamma: Discount per turn.
+        gae_lambda: Between the critic's word (0) and what came of it (1).
+        final_value: Of what follows the last turn.
+        turns: Only so many, from the first, are learnt from, and the critic has learnt of no
+            other. What came after them then counts as it came, as if it were the reward of the
+            last of them, and the other turns' advantages are 0.
+
     >>> gae([0.0, 1.0], [0.5, 0.5], gamma=1.0, gae_lambda=1.0).tolist()
     [0.5, 0.5]
+    >>> gae([0.0, 1.0], [0.5, 0.2], gamma=1.0, gae_lambda=0.0, turns=1).tolist()
+    [0.5, 0.0]
     """
+    if turns is not None and turns < len(rewards):
+        to_go = discounted_returns(rewards[turns:], gamma=gamma, final_value=final_value)
+        learnt = gae(
+            rewards[:turns],
+            values[:turns],
+            gamma=gamma,
+            gae_lambda=gae_lambda,
+            final_value=to_go[0],
+        )
+        return np.concatenate([learnt, np.zeros(len(rewards) - turns)])
     advantages = np.zeros(len(rewards))
     following = [*values[1:], final_value]
     running = 0.0

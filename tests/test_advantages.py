@@ -25,7 +25,7 @@ grouped = st.lists(st.tuples(numbers, st.sampled_from("abc")), min_size=1, max_s
 
 
 def test_the_examples_run():
-    assert doctest.testmod(advantages) == (0, 7)
+    assert doctest.testmod(advantages) == (0, 8)
 
 
 def test_gae_by_hand():
@@ -55,6 +55,23 @@ def test_lambda_zero_is_the_one_step_error(episode, gamma):
     rewards, values = map(np.array, zip(*episode, strict=True))
     expected = rewards + gamma * np.append(values[1:], 0.0) - values
     assert gae(rewards, values, gamma=gamma, gae_lambda=0.0) == pytest.approx(expected)
+
+
+@given(episodes, shares, shares, numbers, st.integers(1, 13))
+def test_what_follows_the_turns_learnt_from_counts_as_it_came(episode, gamma, lam, final, turns):
+    rewards, values = zip(*episode, strict=True)
+    options = {"gamma": gamma, "gae_lambda": lam}
+    found = gae(rewards, values, final_value=final, turns=turns, **options)
+    to_go = discounted_returns(rewards, gamma=gamma, final_value=final)
+    if turns >= len(rewards):
+        assert found.tolist() == gae(rewards, values, final_value=final, **options).tolist()
+        return
+    assert not found[turns:].any()
+    last = to_go[turns - 1] - values[turns - 1]
+    assert found[turns - 1] == pytest.approx(last, abs=1e-9)
+    if lam == 1:
+        expected = to_go[:turns] - np.array(values[:turns])
+        assert found[:turns] == pytest.approx(expected, abs=1e-9)
 
 
 @given(st.lists(numbers, max_size=12), shares)

@@ -14,10 +14,19 @@ import toy
 from hypothesis import given
 from hypothesis import strategies as st
 from table import Table, context, game, gradients
-from trainer_kinds import BARE, CRITICS, STILL, each, lively, make, weight
+from trainer_kinds import BARE, CRITICS, STILL, TRAINERS, each, lively, make, weight
 
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.policy import entropy
+from reflect_core.options import options
+
+
+def test_no_number_of_a_trainer_is_without_a_lower_bound():
+    for _, config, _ in TRAINERS.values():
+        numbers = [key for key in options(config, "trainer") if key.type in (int, float)]
+        assert len(numbers) > 5
+        assert [key.option for key in numbers if key.minimum is None] == []
+
 
 # -- gradients ----------------------------------------------------------------------------
 
@@ -102,15 +111,17 @@ def test_without_a_use_for_it_the_critic_stays_as_it_is(kind):
 
 
 @each
-def test_masked_turns_count_in_returns_and_have_no_gradient(kind):
-    player = Table(np.zeros((4, 3)))
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.5, 1.0])
+def test_masked_turns_count_in_returns_and_have_no_gradient(kind, gae_lambda):
+    player = Table(np.zeros((4, 3)), [0.1, -0.4, 0.3, 0.2])
     rewards = {}
     for late in (0.0, 1.0):
         episodes = [
             game(player, [(0, 1, 0.0), (1, 0, 0.0), (2, 2, late)], keys="abc", learn_turns=1),
             game(player, [(3, 1, 0.25)], keys="d"),
         ]
-        learner = make(kind, context(player), **STILL | {"norm_adv": False, "norm_std": False})
+        plain = {"norm_adv": False, "norm_std": False, "gae_lambda": gae_lambda}
+        learner = make(kind, context(player), **STILL | plain)
         learner.update(episodes, iteration=0)
         logits, values = gradients(player)
         assert not logits[[1, 2]].any()
@@ -125,7 +136,7 @@ def test_masked_turns_do_not_matter_for_what_the_others_are_compared_with(kind):
     # two masked turns that differ in all but their rewards, which are of the episode
     found = []
     for state, action in ((1, 0), (2, 2)):
-        player = Table(np.zeros((4, 3)), [0.0, 0.0, 0.0, 0.0])
+        player = Table(np.zeros((4, 3)), [0.0, 0.7, -0.2, 0.0])
         episodes = [
             game(player, [(0, 1, 0.0), (state, action, 1.0)], keys="dd", learn_turns=1),
             game(player, [(3, 1, 0.25)], keys="d"),

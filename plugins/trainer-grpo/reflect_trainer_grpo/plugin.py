@@ -13,7 +13,7 @@ from reflect_core import Context, Trainer, TrainerSpec, hookimpl, option
 class GrpoConfig:
     """Options of the trainer ``grpo``; names as in CleanRL."""
 
-    lr: float = option(1e-4, "Learning rate of Adam.")
+    lr: float = option(1e-4, "Learning rate of Adam.", minimum=0)
     group_size: int = option(8, "Episodes of each task that are compared.", minimum=2)
     norm_std: bool = option(
         True, "Divide advantages by their group's standard deviation (false: Dr. GRPO)."
@@ -24,9 +24,9 @@ class GrpoConfig:
         minimum=0,
     )
     gamma: float = option(0.95, "Discount per turn, for step_coef only.", minimum=0, maximum=1)
-    clip_coef: float = option(0.2, "Clipping range of the probability ratio.")
-    ent_coef: float = option(0.01, "Weight of the entropy bonus.")
-    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
+    clip_coef: float = option(0.2, "Clipping range of the probability ratio.", minimum=0)
+    ent_coef: float = option(0.01, "Weight of the entropy bonus.", minimum=0)
+    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.", minimum=0)
     update_epochs: int = option(1, "Passes over an iteration's turns.", minimum=1)
     keep_certain: float = option(
         0.25,
@@ -36,8 +36,10 @@ class GrpoConfig:
     )
     minibatch_size: int = option(64, "Turns per optimizer step; 0 for one step.", minimum=0)
     micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.", minimum=1)
-    max_grad_norm: float = option(0.5, "Gradient clipping.")
-    target_kl: float | None = option(0.05, "Stop an update's passes above this approximate KL.")
+    max_grad_norm: float = option(0.5, "Gradient clipping.", minimum=0)
+    target_kl: float | None = option(
+        0.05, "Stop an update's passes above this approximate KL.", minimum=0
+    )
 
 
 def make_trainer(config: GrpoConfig, context: Context) -> Trainer:

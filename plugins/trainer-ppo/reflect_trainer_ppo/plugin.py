@@ -13,24 +13,28 @@ from reflect_core import Context, Trainer, TrainerSpec, hookimpl, option
 class PpoConfig:
     """Options of the trainer ``ppo``; names as in CleanRL."""
 
-    lr: float = option(3e-4, "Learning rate of Adam.")
-    gamma: float = option(1.0, "Discount per turn.")
-    gae_lambda: float = option(0.95, "Lambda of generalised advantage estimation.")
-    clip_coef: float = option(0.2, "Clipping range of the probability ratio.")
-    vf_coef: float = option(0.5, "Weight of the value loss.")
-    ent_coef: float = option(0.01, "Weight of the entropy bonus.")
-    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
-    update_epochs: int = option(2, "Passes over an iteration's turns.")
+    lr: float = option(3e-4, "Learning rate of Adam.", minimum=0)
+    gamma: float = option(1.0, "Discount per turn.", minimum=0, maximum=1)
+    gae_lambda: float = option(
+        0.95, "Lambda of generalised advantage estimation.", minimum=0, maximum=1
+    )
+    clip_coef: float = option(0.2, "Clipping range of the probability ratio.", minimum=0)
+    vf_coef: float = option(0.5, "Weight of the value loss.", minimum=0)
+    ent_coef: float = option(0.01, "Weight of the entropy bonus.", minimum=0)
+    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.", minimum=0)
+    update_epochs: int = option(2, "Passes over an iteration's turns.", minimum=1)
     keep_certain: float = option(
         0.25,
         "Chance to learn from a turn whose action was certain; those kept weigh the more.",
         minimum=0.01,
         maximum=1,
     )
-    minibatch_size: int = option(32, "Turns per optimizer step.")
-    micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.")
-    max_grad_norm: float = option(0.5, "Gradient clipping.")
-    target_kl: float | None = option(0.05, "Stop an update's passes above this approximate KL.")
+    minibatch_size: int = option(32, "Turns per optimizer step; 0 for all in one.", minimum=0)
+    micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.", minimum=1)
+    max_grad_norm: float = option(0.5, "Gradient clipping.", minimum=0)
+    target_kl: float | None = option(
+        0.05, "Stop an update's passes above this approximate KL.", minimum=0
+    )
     norm_adv: bool = option(True, "Standardise advantages over the iteration.")
 
 

@@ -39,9 +39,10 @@ class PpoTrainer(Learner[PpoConfig]):
                 gamma=config.gamma,
                 gae_lambda=config.gae_lambda,
                 final_value=final_value,
+                turns=episode.learn_turns,
             )
-            for rewards, estimates, final_value in zip(
-                batch.rewards, batch.values, batch.bootstrap(), strict=True
+            for episode, rewards, estimates, final_value in zip(
+                batch.episodes, batch.rewards, batch.values, batch.bootstrap(), strict=True
             )
         )
         returns = advantages + values

@@ -15,7 +15,7 @@ BASELINES = ("none", "mean", "loo", "critic")
 class ReinforceConfig:
     """Options of the trainer ``reinforce``; names as in CleanRL."""
 
-    lr: float = option(3e-4, "Learning rate of Adam.")
+    lr: float = option(3e-4, "Learning rate of Adam.", minimum=0)
     gamma: float = option(1.0, "Discount per turn.", minimum=0, maximum=1)
     baseline: str = option(
         "loo",
@@ -24,9 +24,9 @@ class ReinforceConfig:
         choices=BASELINES,
     )
     group_size: int = option(1, "Episodes of each task in an iteration.", minimum=1)
-    vf_coef: float = option(0.5, "Weight of the value loss, with baseline critic.")
-    ent_coef: float = option(0.01, "Weight of the entropy bonus.")
-    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.")
+    vf_coef: float = option(0.5, "Weight of the value loss, with baseline critic.", minimum=0)
+    ent_coef: float = option(0.01, "Weight of the entropy bonus.", minimum=0)
+    kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.", minimum=0)
     keep_certain: float = option(
         0.25,
         "Chance to learn from a turn whose action was certain; those kept weigh the more.",
@@ -35,7 +35,7 @@ class ReinforceConfig:
     )
     minibatch_size: int = option(0, "Turns per optimizer step; 0 for one step.", minimum=0)
     micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.", minimum=1)
-    max_grad_norm: float = option(0.5, "Gradient clipping.")
+    max_grad_norm: float = option(0.5, "Gradient clipping.", minimum=0)
 
 
 def make_trainer(config: ReinforceConfig, context: Context) -> Trainer:
