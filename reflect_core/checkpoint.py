@@ -9,8 +9,10 @@ older ones whole.
 from __future__ import annotations
 
 import hashlib
+import io
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from reflect_core.errors import CheckpointError
 from reflect_core.files import read_json, write_json
 from reflect_core.runfolder import RunFolder
 
-FORMAT = 1
+FORMAT = 2
 POLICY, TRAINER, STATE = "policy.safetensors", "trainer.pt", "state.json"
 REPLAY = "replay.safetensors"
 """Only where there is something to replay."""
@@ -36,6 +38,8 @@ class Checkpoint:
         trainer: Nested plain values and tensors.
         curriculum: JSON-like state.
         logs: Length in bytes of each log.
+        log_hashes: SHA-256 of each log up to there, by which a run knows its own checkpoints;
+            :func:`save` puts them in.
         best_iteration, best_success: The best validation so far.
         replay: Arrays by name; none where replay is off.
     """
@@ -48,6 +52,7 @@ class Checkpoint:
     best_iteration: int
     best_success: float
     replay: Mapping[str, Any] = attrs.field(factory=dict)
+    log_hashes: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def path_of(folder: RunFolder, iteration: int) -> Path:
@@ -64,11 +69,15 @@ def save(folder: RunFolder, checkpoint: Checkpoint) -> Path:
     def write(target: Path) -> None:
         tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.policy.items()}
         save_file(tensors, str(target / POLICY))
-        torch.save(dict(checkpoint.trainer), target / TRAINER)
+        # through memory: torch hides what the system said of a disk that is full
+        content = io.BytesIO()
+        torch.save(dict(checkpoint.trainer), content)
+        (target / TRAINER).write_bytes(content.getbuffer())
         if checkpoint.replay:
             save_arrays(dict(checkpoint.replay), str(target / REPLAY))
+        known = attrs.evolve(checkpoint, log_hashes=folder.hashes(checkpoint.logs))
         plain = attrs.asdict(
-            checkpoint, filter=attrs.filters.exclude("policy", "trainer", "replay"), recurse=False
+            known, filter=attrs.filters.exclude("policy", "trainer", "replay"), recurse=False
         )
         hashes = {path.name: _sha256(path) for path in sorted(target.iterdir())}
         write_json(target / STATE, {"format": FORMAT, **plain, "sha256": hashes})
@@ -94,6 +103,26 @@ def load(path: Path) -> Checkpoint:
             why=error.what
             if isinstance(error, CheckpointError)
             else f"{type(error).__name__}: {error}".splitlines()[0],
+            then="remove this folder to resume from the checkpoint before it",
+        ) from error
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Taking up what a checkpoint holds: whatever fails is the checkpoint's fault.
+
+    Raises:
+        CheckpointError: It is another run's, or of other parts.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # each part's own, in any form
+        what = error.what if isinstance(error, CheckpointError) else str(error)
+        raise CheckpointError(
+            f"the checkpoint {path} does not fit this run",
+            why=f"{type(error).__name__}: {what}".splitlines()[0],
             then="remove this folder to resume from the checkpoint before it",
         ) from error
 
@@ -129,6 +158,7 @@ def _read(path: Path) -> Checkpoint:
         trainer=torch.load(path / TRAINER, map_location="cpu", weights_only=True),
         curriculum=state["curriculum"],
         logs=state["logs"],
+        log_hashes=state["log_hashes"],
         best_iteration=state["best_iteration"],
         best_success=state["best_success"],
         replay=load_arrays(str(path / REPLAY)) if replays else {},

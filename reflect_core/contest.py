@@ -6,14 +6,15 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
 from reflect_core import evaluation
 from reflect_core.baselines import RandomPolicy, SilentReflector
-from reflect_core.errors import ReflectError, choices
+from reflect_core.errors import CheckpointError, ReflectError, choices
 from reflect_core.evaluation import Contestant
-from reflect_core.files import read_json, write_json
+from reflect_core.files import as_json, read_json, write_json
 from reflect_core.loop import success_rate
 from reflect_core.protocols import Policy
 from reflect_core.records import Trajectory
@@ -28,13 +29,17 @@ def hold(session: Session) -> None:
         ReflectError: There is nothing to evaluate on, or a setting names nothing.
     """
     settings = session.settings.eval
-    path = session.folder.evaluation_of(settings.split)
+    path = session.folder.evaluation_of(settings)
     # one made before a later stage had ended lacks that stage's row
-    basis = {
-        "settings": attrs.asdict(settings),
-        "stages": [stage for stage in ("sft", "train") if session.folder.finished(stage)],
-    }
-    if path.exists() and basis.items() <= read_json(path).items():
+    basis = as_json(
+        {
+            "environment": session.about_environment(),
+            "settings": attrs.asdict(settings),
+            "rollout": attrs.asdict(session.settings.rollout),
+            "stages": [stage for stage in ("sft", "train") if session.folder.finished(stage)],
+        }
+    )
+    if path.exists() and basis.items() <= _held(path).items():
         return
     if settings.decoding not in evaluation.DECODINGS:
         raise ReflectError(
@@ -70,15 +75,15 @@ def hold(session: Session) -> None:
             failed_episodes=session.settings.rollout.failed_episodes,
             progress=advance,
         )
+    alarms = session.alarms.counted()
     write_json(
         path,
         {
-            "environment": session.about_environment(),
             "model": session.settings.model.name,
             "seed": session.settings.seed,
             "split": settings.split,
             "episodes": len(episodes),
-            "alarms": session.alarms.counted(),
+            "alarms": alarms,
             **basis,
             "rows": rows,
         },
@@ -86,7 +91,16 @@ def hold(session: Session) -> None:
     if not session.folder.finished("eval"):
         seconds = round(time.perf_counter() - started, 3)
         session.folder.time({"stage": "eval", "seconds": seconds})
+        session.folder.log({"stage": "eval", "split": settings.split, "alarms": alarms})
         session.folder.finish("eval")
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """An evaluation that was held before."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} is not an evaluation", then="remove it, and evaluate again")
+    return content
 
 
 def _contestants(session: Session) -> list[Contestant]:

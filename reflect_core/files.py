@@ -68,6 +68,11 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def as_json(value: Any) -> Any:
+    """The value as it is once it was written and read again: tuples are lists."""
+    return json.loads(json.dumps(value, ensure_ascii=False))
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file.
 

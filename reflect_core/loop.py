@@ -144,15 +144,22 @@ class Training:
         self.weights.load_state_dict(dict(best.policy))
 
     def resume(self) -> None:
-        """Take up the newest checkpoint, if there is one, and cut the logs to it."""
+        """Take up the newest checkpoint, if there is one, and cut the logs to it.
+
+        Raises:
+            CheckpointError: It is damaged, or another run's; the logs stay as they are.
+        """
         path = checkpoint.latest(self.folder)
         if path is None:
             return
         saved = checkpoint.load(path)
-        self.weights.load_state_dict(dict(saved.policy))
-        self.trainer.load_state_dict(saved.trainer)
-        self.curriculum.load_state_dict(saved.curriculum)
-        self.replay.load_state_dict(saved.replay)
+        with checkpoint.fitting(path):
+            if self.crew.is_main:
+                self.folder.check_logs(saved.logs, saved.log_hashes)
+            self.weights.load_state_dict(dict(saved.policy))
+            self.trainer.load_state_dict(saved.trainer)
+            self.curriculum.load_state_dict(saved.curriculum)
+            self.replay.load_state_dict(saved.replay)
         self.iteration = saved.iteration
         self.best_iteration, self.best_success = saved.best_iteration, saved.best_success
         if self.crew.is_main:

@@ -52,7 +52,7 @@ def describe(session: Session) -> list[str]:
     Raises:
         ReflectError: The environment cannot be built or has nothing to evaluate on.
     """
-    session.check()
+    session.check(())
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable

@@ -18,7 +18,7 @@ from reflect_core.hookspecs import TrainerSpec
 from reflect_core.plugins import Offer, Registry
 from reflect_core.progress import QuietProgress
 from reflect_core.protocols import Environment, Expert
-from reflect_core.records import Draws, Hint, State, Step, Task
+from reflect_core.records import SPLITS, Draws, Hint, State, Step, Task
 from reflect_core.rollout import asked
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
@@ -27,8 +27,6 @@ from reflect_core.streams import stream, stream_seed
 from reflect_core.teach import Walk
 
 __all__ = ["SPLITS", "Counsel", "Game", "Players", "Table", "table"]
-
-SPLITS = ("train", "valid", "test")
 
 
 @attrs.frozen

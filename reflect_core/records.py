@@ -19,6 +19,10 @@ else:
     Tokens = Any  # numpy is not imported for an annotation's sake
 
 
+SPLITS = ("train", "valid", "test")
+"""What tasks are for: to learn from, to choose by, to report on."""
+
+
 def _no_tokens() -> Tokens:
     import numpy as np  # here, so that the plugin API can be imported without it
 
@@ -40,7 +44,7 @@ class Task:
 
     Args:
         task_id: Unique within the environment and its options, stable between processes.
-        split: ``train``, ``valid`` or ``test``.
+        split: One of :data:`SPLITS`.
         text: The instruction as the models read it.
         level: Difficulty, 1 is easiest; what it counts is the environment's to say.
         practice: Made for RL alone: no teacher shows it. Only tasks of the train split.

@@ -16,6 +16,7 @@ import attrs
 
 from reflect_core import checkpoint, report
 from reflect_core.contest import hold
+from reflect_core.digests import tasks_digest
 from reflect_core.files import read_json, write_json
 from reflect_core.grounding import without_actions
 from reflect_core.loop import Training
@@ -55,7 +56,7 @@ def execute(
     session = Session(RunFolder(folder), settings, registry, progress)
     try:
         if {"teach", "sft", "train"} & set(stages):
-            session.check()
+            session.check(stages)
         for stage in STAGES:
             if stage in stages:
                 run_stage(session, stage)
@@ -68,7 +69,7 @@ def run_stage(session: Session, stage: str) -> None:
     if stage == "report":
         if session.crew.is_main:
             report.build(
-                session.folder.path, session.folder.evaluation_of(session.settings.eval.split).name
+                session.folder.path, session.folder.evaluation_of(session.settings.eval).name
             )
         return
     if stage == "eval":
@@ -184,7 +185,7 @@ def _train(session: Session) -> None:
 
 
 def _check_machine(session: Session) -> None:
-    """Warn when a run goes on where its last bits may come out differently."""
+    """Warn when a run goes on where its figures may come out differently."""
     import torch
 
     here = {
@@ -193,16 +194,29 @@ def _check_machine(session: Session) -> None:
         "threads": torch.get_num_threads(),
         "processes": session.accelerator.num_processes,
         "device": str(session.accelerator.device.type),
+        "tasks": tasks_digest(
+            task for split in ("train", "valid") for task in session.tasks(split)
+        ),
     }
     path = session.folder.path / "machine.json"
     if not path.exists():
         write_json(path, here)
         return
     before = read_json(path)
-    changed = [f"{k} {before.get(k)} to {v}" for k, v in here.items() if before.get(k) != v]
-    if changed:
+    changed = {name for name, value in here.items() if before.get(name) != value}
+    if "tasks" in changed:
         session.progress.warn(
-            f"resumed under other conditions ({', '.join(changed)}): "
+            "the environment's tasks are not those that this run began with: "
+            "what it was made from has changed, and so may its figures"
+        )
+    told = ", ".join(
+        f"{name} {before.get(name)} to {value}"
+        for name, value in here.items()
+        if name in changed - {"tasks"}
+    )
+    if told:
+        session.progress.warn(
+            f"resumed under other conditions ({told}): "
             "figures may differ in their last digits from an uninterrupted run's"
         )
 

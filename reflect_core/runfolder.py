@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from reflect_core.errors import CheckpointError
+from reflect_core.errors import CheckpointError, ConfigError
 from reflect_core.files import append_rows, fsync_dir, fsync_tree, read_json, write_json
+from reflect_core.records import SPLITS
+from reflect_core.settings import EvalSettings
 
 STUDY = "study.toml"
 """The configuration of a study, in a folder above those of its runs."""
 
-LOGS = ("metrics.jsonl", "timings.jsonl", "episodes.jsonl")
+LABEL = re.compile("[a-z0-9][a-z0-9_-]{0,40}")
+"""Of an evaluation."""
+
+LOGS = ("metrics.jsonl", "timings.jsonl")
 
 
 class RunFolder:
@@ -59,9 +66,21 @@ class RunFolder:
         """One folder per checkpoint, named by the iterations done."""
         return self.path / "checkpoints"
 
-    def evaluation_of(self, split: str) -> Path:
-        """Outcomes of an evaluation, episode by episode; each split has its own file."""
-        return self.path / ("evaluation.json" if split == "test" else f"evaluation-{split}.json")
+    def evaluation_of(self, evaluation: EvalSettings) -> Path:
+        """Outcomes of an evaluation, episode by episode; each split and label has its own file.
+
+        Raises:
+            ConfigError: The label cannot be part of a file's name, or a split has it.
+        """
+        label, split = evaluation.label, evaluation.split
+        if label and (label in SPLITS or not LABEL.fullmatch(label)):
+            raise ConfigError(
+                f"an evaluation cannot be called {label!r}",
+                why="it is a part of a file's name: small letters, digits, - and _, "
+                f"and not {', '.join(SPLITS)}",
+            )
+        parts = ["evaluation", *([label] if label else []), *([split] if split != "test" else [])]
+        return self.path / f"{'-'.join(parts)}.json"
 
     # -- stages ---------------------------------------------------------------------------
 
@@ -70,8 +89,13 @@ class RunFolder:
         if not path.exists():
             return {}
         stages = read_json(path)
-        if not isinstance(stages, dict):
-            raise CheckpointError(f"{path} is not a table of stages")
+        if not isinstance(stages, dict) or not all(
+            isinstance(lengths, dict) and all(isinstance(n, int) for n in lengths.values())
+            for lengths in stages.values()
+        ):
+            raise CheckpointError(
+                f"{path} is not a table of stages", then="restore the file, or begin a new run"
+            )
         return stages
 
     def finished(self, stage: str) -> bool:
@@ -102,6 +126,35 @@ class RunFolder:
         paths = {name: self.path / name for name in LOGS}
         return {name: path.stat().st_size if path.exists() else 0 for name, path in paths.items()}
 
+    def hashes(self, positions: Mapping[str, int]) -> dict[str, str]:
+        """SHA-256 of each log up to these lengths."""
+        found = {}
+        for name in LOGS:
+            digest, left = hashlib.sha256(), positions.get(name, 0)
+            if left:
+                with (self.path / name).open("rb") as file:
+                    while left and (piece := file.read(min(left, 2**20))):
+                        digest.update(piece)
+                        left -= len(piece)
+            found[name] = digest.hexdigest()
+        return found
+
+    def check_logs(self, positions: Mapping[str, int], hashes: Mapping[str, str]) -> None:
+        """See that the logs begin as they did when something was saved beside them.
+
+        Raises:
+            CheckpointError: They do not: they were edited, or it was saved by another run.
+        """
+        for name in LOGS:
+            self._long_enough(name, positions.get(name, 0))
+        found = self.hashes(positions)
+        for name in LOGS:
+            if found[name] != hashes.get(name):
+                raise CheckpointError(
+                    f"{self.path / name} is not the one that was saved with it",
+                    then="restore the file, or begin a new run",
+                )
+
     def cut(self, positions: Mapping[str, int]) -> None:
         """Shorten the logs to these lengths.
 
@@ -109,18 +162,22 @@ class RunFolder:
             CheckpointError: A log is shorter than it was.
         """
         for name in LOGS:
-            path, length = self.path / name, positions.get(name, 0)
-            if not path.exists() and length == 0:
-                continue
-            size = path.stat().st_size if path.exists() else 0
-            if size < length:
-                raise CheckpointError(
-                    f"{path} is shorter than when the run was saved",
-                    why=f"{size} bytes, {length} expected",
-                    then="restore the file, or begin a new run",
-                )
-            with path.open("r+b") as file:
-                file.truncate(length)
+            self._long_enough(name, positions.get(name, 0))
+        for name in LOGS:
+            path = self.path / name
+            if path.exists():
+                with path.open("r+b") as file:
+                    file.truncate(positions.get(name, 0))
+
+    def _long_enough(self, name: str, length: int) -> None:
+        path = self.path / name
+        size = path.stat().st_size if path.exists() else 0
+        if size < length:
+            raise CheckpointError(
+                f"{path} is shorter than when the run was saved",
+                why=f"{size} bytes, {length} expected",
+                then="restore the file, or begin a new run",
+            )
 
     # -- folders --------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -12,7 +12,7 @@ import attrs
 
 from reflect_core.alarms import Alarms
 from reflect_core.context import Context, EnvironmentContext
-from reflect_core.errors import ReflectError, choices
+from reflect_core.errors import ConfigError, ReflectError, choices
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
 from reflect_core.loop import Crew, Weights, check_groups
 from reflect_core.plugins import Registry
@@ -260,17 +260,39 @@ class Session:
             if player in self.__dict__ and (close := getattr(getattr(self, player), "close", None)):
                 close()
 
-    def check(self) -> None:
-        """Find mistakes in the settings of RL before hours were spent on a warm-up.
+    def check(self, stages: Collection[str]) -> None:
+        """Find mistakes in the settings of these stages before hours were spent on a warm-up.
 
         Raises:
-            ReflectError: The curriculum does not go with the environment, or an iteration's
-                episodes do not make whole groups.
+            ReflectError: The curriculum does not go with the environment, an iteration's
+                episodes do not make whole groups, the policy would be greedy while it learns,
+                there are no tasks to choose by or to evaluate on, or a reflector that needs no
+                warm-up cannot be built.
         """
         train = self.settings.train
+        ahead = {stage for stage in stages if not self.folder.finished(stage)}
         if self.policy_spec.trainable and train.iterations and not self.folder.finished("train"):
             check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
             self.curriculum()
+            if not self.settings.rollout.temperature:
+                raise ConfigError(
+                    "rollout.temperature = 0 leaves nothing to learn from",
+                    why="RL compares actions that are sampled; greedy ones are always the same",
+                    then="evaluations play greedily by themselves: eval.decoding=argmax",
+                )
+            if "train" in ahead:
+                self._need_tasks("valid", "choose the best weights by")
+        if "eval" in ahead:
+            self._need_tasks(self.settings.eval.split, "evaluate on")
+        if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
+            _ = self.reflector  # an endpoint without a model, or without a key
+
+    def _need_tasks(self, split: str, purpose: str) -> None:
+        if not self.tasks(split):
+            raise ReflectError(
+                f"there are no {split} tasks to {purpose}",
+                then="choose options of the environment that leave some for it",
+            )
 
     def curriculum(self) -> Curriculum:
         """The curriculum, with the tasks that are RL's."""

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from reflect_core.hookspecs import NoConfig, option
+from reflect_core.records import SPLITS
 
 
 @attrs.frozen
@@ -154,7 +155,7 @@ class ReplaySettings:
 class EvalSettings:
     """The final evaluation on held-out tasks."""
 
-    split: str = option("test", "train, valid or test.", choices=("train", "valid", "test"))
+    split: str = option("test", "train, valid or test.", choices=SPLITS)
     episodes: int = option(200, "Episodes per row; every row plays the same ones.", minimum=1)
     decoding: str = option(
         "both", "sampled, argmax or both.", choices=("sampled", "argmax", "both")
@@ -162,6 +163,7 @@ class EvalSettings:
     players: tuple[str, ...] = option(
         (), "Rows to play, by name: random, warmup, trained, ...; if none are named, all."
     )
+    label: str = option("", "Of an evaluation beside the run's own: evaluation-LABEL.json.")
 
 
 @attrs.frozen

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from reflect_core import checkpoint
 from reflect_core.checkpoint import Checkpoint
-from reflect_core.errors import CheckpointError
+from reflect_core.errors import CheckpointError, ConfigError
 from reflect_core.runfolder import RunFolder
+from reflect_core.settings import EvalSettings
 
 
 def example(iteration=3, **changes):
@@ -54,7 +55,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     path = checkpoint.save(folder, saved)
     assert path == folder.checkpoints / "000003" == checkpoint.latest(folder)
     loaded = checkpoint.load(path)
-    assert same(attrs.asdict(loaded, recurse=False), attrs.asdict(saved, recurse=False))
+    expected = attrs.evolve(saved, log_hashes=folder.hashes(saved.logs))
+    assert same(attrs.asdict(loaded, recurse=False), attrs.asdict(expected, recurse=False))
     assert [p.name for p in folder.checkpoints.iterdir()] == ["000003"]
 
 
@@ -218,7 +220,36 @@ def test_logs_are_rewound_to_the_end_of_the_last_finished_stage(tmp_path):
     assert not folder.finished("sft")
 
 
-@pytest.mark.parametrize("content", ["[]", "nonsense", "{"])
+def test_logs_that_are_not_those_that_were_saved_are_noticed_and_stay(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.log({"n": 1})
+    then = folder.positions()
+    hashes = folder.hashes(then)
+    folder.log({"n": 2})
+    folder.check_logs(then, hashes)
+    edited = (tmp_path / "metrics.jsonl").read_bytes().replace(b"1", b"3")
+    (tmp_path / "metrics.jsonl").write_bytes(edited)
+    with pytest.raises(CheckpointError, match="not the one that was saved"):
+        folder.check_logs(then, hashes)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == edited
+
+
+@pytest.mark.parametrize(
+    ("label", "split", "name"),
+    [("", "test", "evaluation.json"), ("", "valid", "evaluation-valid.json"),
+     ("real", "test", "evaluation-real.json"), ("real", "valid", "evaluation-real-valid.json")],
+)  # fmt: skip
+def test_each_split_and_label_has_a_file_of_its_own(tmp_path, label, split, name):
+    assert RunFolder(tmp_path).evaluation_of(EvalSettings(split=split, label=label)).name == name
+
+
+@pytest.mark.parametrize("label", ["valid", "../x", "A", "a b", "-"])
+def test_a_label_is_a_word_and_no_split(tmp_path, label):
+    with pytest.raises(ConfigError, match="cannot be called"):
+        RunFolder(tmp_path).evaluation_of(EvalSettings(label=label))
+
+
+@pytest.mark.parametrize("content", ["[]", "nonsense", "{", '{"teach": 5}', '{"teach": {"a": []}}'])
 def test_a_damaged_table_of_stages_is_refused(tmp_path, content):
     (tmp_path / "stages.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"stages\.json"):
@@ -255,7 +286,8 @@ def test_a_full_disk_in_the_middle_of_a_checkpoint_leaves_the_older_one(tmp_path
     def full(*args, **more):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    # the system's own word: torch's writer would hide it
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
         checkpoint.save(folder, example(4))
     latest = checkpoint.latest(folder)

@@ -146,6 +146,34 @@ def test_eval_may_look_elsewhere(runs: Runs, reflect: Any) -> None:
     assert tomllib.loads(Path("mine/run.toml").read_text())["eval"]["split"] == "test"
 
 
+def test_eval_on_other_tasks_has_a_file_of_its_own(runs: Runs, reflect: Any) -> None:
+    reflect("teach", "--env", "maze", "--out", "mine")
+    answer = reflect("eval", "mine", "env.size=9")
+    assert answer.code == 2
+    assert "need a label" in answer.err and "--label WORD" in answer.err
+    assert len(runs.calls) == 1
+
+    def elsewhere(folder: Path) -> None:
+        evaluated(folder)
+        (folder / "evaluation.json").rename(folder / "evaluation-large.json")
+
+    runs.behave = elsewhere
+    answer = reflect("eval", "mine", "env.size=9", "rollout.num_envs=3", "--label", "large")
+    assert answer.code == 0, answer.err
+    assert "after PPO" in answer.out
+    changed = runs.calls[-1][1]
+    assert (changed.env.options.size, changed.rollout.num_envs) == (9, 3)
+    assert tomllib.loads(Path("mine/run.toml").read_text())["env"]["size"] == 4
+
+
+@pytest.mark.parametrize("word", ["trainer.lr=1", "model.dtype=bfloat16", "seed=4", "sft.lr=1"])
+def test_eval_leaves_alone_what_the_run_has_learnt_by(runs: Runs, reflect: Any, word: str) -> None:
+    reflect("teach", "--env", "maze", "--out", "mine")
+    answer = reflect("eval", "mine", word, "--label", "other")
+    assert answer.code == 2
+    assert f"cannot change {word.partition('.')[0].partition('=')[0]}" in answer.err
+
+
 def test_a_run_on_another_split_reports_on_that(runs: Runs, reflect: Any) -> None:
     def validated(folder: Path) -> None:
         evaluated(folder)

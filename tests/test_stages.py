@@ -37,6 +37,7 @@ KEYS = {
               "without_negative", "unanswered", "alarms"},
     "sft": {"stage", "player", "update", "loss", "tokens_learnt", "alarms"},
     "valid": PLAYED | TOKENS,
+    "eval": {"stage", "split", "alarms"},
     "train": PLAYED | TOKENS | PPO | {"failed_episodes", "truncated_prompts"},
 }  # fmt: skip
 
@@ -90,7 +91,9 @@ def test_a_run_leaves_everything_in_its_folder(done):
 
 def test_what_is_logged_has_the_keys_that_are_promised(done):
     kinds = [row["stage"] for row in rows(done)]
-    assert kinds == ["teach", "sft", "sft", "valid", "train", "train", "valid", "train", "valid"]
+    assert kinds == [
+        "teach", "sft", "sft", "valid", "train", "train", "valid", "train", "valid", "eval",
+    ]  # fmt: skip
     for row in rows(done):
         assert set(row) == KEYS[row["stage"]]
         assert all(math.isfinite(v) for v in row.values() if isinstance(v, int | float))
@@ -197,6 +200,69 @@ def test_another_split_has_a_file_of_its_own(done, made):
     tasks = {e["task_id"] for row in evaluation(done, "valid")["rows"] for e in row["episodes"]}
     assert len(tasks) == 6
     assert all(task.startswith("valid-") for task in tasks)
+
+
+def test_results_on_another_environment_never_stand_for_each_other(done, made):
+    first = evaluation(done)
+    registry = lamps_registry(horizon=3)  # an environment that has changed behind the run's back
+    run(done, attrs.evolve(made, eval=attrs.evolve(made.eval, label="more")), ["eval"], registry)
+    assert evaluation(done) == first
+    assert evaluation(done, "more")["environment"] != first["environment"]
+    run(done, made, ["eval"], registry)
+    assert evaluation(done)["environment"] == evaluation(done, "more")["environment"]
+
+
+@pytest.mark.parametrize("content", ["[]", "7"])
+def test_what_is_no_evaluation_is_not_taken_for_one(done, made, content):
+    (done / "evaluation.json").write_text(content)
+    with pytest.raises(CheckpointError, match="is not an evaluation"):
+        run(done, made, ["eval"])
+    assert (done / "evaluation.json").read_text() == content
+
+
+def unfinished(folder):
+    """Forget that a run's RL, and what came after it, ended."""
+    stages = json.loads((folder / "stages.json").read_text())
+    del stages["train"], stages["eval"]
+    (folder / "stages.json").write_text(json.dumps(stages))
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_nothing_is_lost(done, made, tmp_path):
+    other = tmp_path / "other"
+    run(other, attrs.evolve(made, seed=1), ["teach", "sft", "train"])
+    shutil.rmtree(done / "checkpoints")
+    shutil.copytree(other / "checkpoints", done / "checkpoints")
+    unfinished(done)
+    before = content(done)
+    with pytest.raises(CheckpointError, match="does not fit this run") as caught:
+        run(done, made, ["train"])
+    assert caught.value.then
+    assert content(done) == before
+
+
+def test_a_run_says_where_its_tasks_have_changed(done, made):
+    unfinished(done)
+    told = run(done, made, ["train"], lamps_registry(tasks=7)).warnings
+    assert any("tasks are not those" in word for word in told)
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_a_split_that_will_be_needed_is_missed_before_anything_is_taught(made, tmp_path, split):
+    class Partial(Lamps):
+        def tasks(self, asked):
+            return [] if asked == split else super().tasks(asked)
+
+    with pytest.raises(ReflectError, match=f"no {split} tasks") as caught:
+        run(tmp_path / "r", made, registry=lamps_registry(make=Partial))
+    assert caught.value.then
+    assert not (tmp_path / "r" / "data").exists()
+
+
+def test_a_policy_that_would_be_greedy_while_it_learns_is_refused(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"), rollout={"temperature": 0.0})
+    with pytest.raises(ReflectError, match="leaves nothing to learn from"):
+        run(tmp_path / "r", made)
+    assert not (tmp_path / "r" / "data").exists()
 
 
 def test_other_evaluation_settings_evaluate_anew(done, made):

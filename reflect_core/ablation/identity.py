@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from reflect_core.digests import digest
 from reflect_core.files import read_rows
-from reflect_core.records import Task
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
 
-__all__ = ["SHARED", "adopt", "stage_keys", "tasks_digest"]
+__all__ = ["SHARED", "adopt", "stage_keys"]
 
 SHARED = {"teach": "data", "sft reflector": "reflector", "sft policy": "warmup"}
 """The stages that runs can share, and the folder that each leaves behind."""
@@ -40,12 +38,7 @@ def stage_keys(settings: Settings) -> dict[str, str]:
     asked = 0.0 if silent else rollout["reflect_probability"]
     policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], asked]
     parts = zip(SHARED, (teach, reflector, policy), strict=True)
-    return {stage: _digest([stage, what]) for stage, what in parts}
-
-
-def tasks_digest(tasks: Iterable[Task]) -> str:
-    """A hash of an environment's tasks: whether two processes see the same ones."""
-    return _digest([attrs.astuple(task, recurse=False) for task in tasks])
+    return {stage: digest([stage, what]) for stage, what in parts}
 
 
 def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
@@ -67,8 +60,3 @@ def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
         if row.get("stage") == stage:
             folder.time(row)
     folder.finish(stage)
-
-
-def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

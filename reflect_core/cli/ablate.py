@@ -45,8 +45,8 @@ def ablate(
     from reflect_core import config, files, plugins
     from reflect_core.ablation import table
     from reflect_core.ablation.arms import arms_of, choose
-    from reflect_core.ablation.identity import tasks_digest
     from reflect_core.ablation.study import Study, default_jobs
+    from reflect_core.digests import tasks_digest
     from reflect_core.progress import make_progress
 
     if flags.get("seed") is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
@@ -14,8 +14,11 @@ from reflect_core import folders
 from reflect_core.cli.failures import Interrupted, explain
 from reflect_core.cli.options import FOLDER, WithKeys, configuring
 from reflect_core.cli.stopping import exit_code
-from reflect_core.errors import ReflectError
+from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.settings import Settings
+
+if TYPE_CHECKING:
+    from reflect_core.plugins import Registry
 
 STAGES = ("teach", "sft", "train", "eval", "report")
 
@@ -88,13 +91,51 @@ def train(folder: Path) -> None:
 
 @click.command("eval")
 @_continuing
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--split", type=click.Choice(["train", "valid", "test"]), help="Whose tasks.")
 @click.option("--episodes", type=click.IntRange(min=1), help="Episodes per row.")
 @click.option("--decoding", type=click.Choice(["sampled", "argmax", "both"]), help="Of actions.")
-def evaluate(folder: Path, **changes: Any) -> None:
-    """Evaluate the players of RUN on held-out tasks."""
+@click.option("--label", metavar="WORD", help="Keep it beside the run's own evaluation.")
+def evaluate(folder: Path, overrides: tuple[str, ...], **changes: Any) -> None:
+    """Evaluate the players of RUN on held-out tasks.
+
+    KEY=VALUE sets options of env, rollout and eval for this evaluation alone. With other tasks
+    than the run's it needs a label, which names its file, evaluation-LABEL.json, so that results
+    on both are never mixed.
+    """
     given = {name: value for name, value in changes.items() if value is not None}
-    _continue(folder, "eval", lambda s: attrs.evolve(s, eval=attrs.evolve(s.eval, **given)))
+
+    def change(settings: Settings, registry: Registry) -> Settings:
+        made = attrs.evolve(settings, eval=attrs.evolve(settings.eval, **given))
+        made = config.override(registry, made, overrides)
+        _evaluable(settings, made)
+        return made
+
+    from reflect_core import config
+
+    _continue(folder, "eval", change)
+
+
+def _evaluable(own: Settings, made: Settings) -> None:
+    """See that an evaluation's settings leave alone what the run has learnt by.
+
+    Raises:
+        ConfigError: They do not, or its tasks are others and it has no label.
+    """
+    free = {"env", "rollout", "eval"}
+    for field in attrs.fields(type(own)):
+        if field.name not in free and getattr(own, field.name) != getattr(made, field.name):
+            raise ConfigError(
+                f"an evaluation cannot change {field.name}",
+                why="the run has learnt with it",
+                then="set options of env, rollout or eval, or begin another run",
+            )
+    if own.env != made.env and not made.eval.label:
+        raise ConfigError(
+            "other tasks than the run's own need a label",
+            why="their results would stand where the run's belong",
+            then="--label WORD writes evaluation-WORD.json",
+        )
 
 
 @click.command()
@@ -105,12 +146,14 @@ def report(folder: Path) -> None:
 
 
 def _continue(
-    folder: Path, stage: str, change: Callable[[Settings], Settings] = lambda same: same
+    folder: Path,
+    stage: str,
+    change: Callable[[Settings, Registry], Settings] = lambda same, registry: same,
 ) -> None:
     from reflect_core import plugins
 
     registry = plugins.load()
-    settings = change(folders.open_run(folder, registry))
+    settings = change(folders.open_run(folder, registry), registry)
     _execute(folder, settings, [stage], registry)
 
 
@@ -163,7 +206,7 @@ def _show(folder: Path, settings: Settings, stages: Sequence[str]) -> None:
     from reflect_core.runfolder import RunFolder
 
     if {"eval", "report"} & set(stages):
-        name = RunFolder(folder).evaluation_of(settings.eval.split).name
+        name = RunFolder(folder).evaluation_of(settings.eval).name
         click.echo(report.load(folder, name).text())
 
 

@@ -14,12 +14,11 @@ from gymnasium import spaces
 from reflect_core.errors import ConfigError, EpisodeOver, ReflectError, choices
 from reflect_core.gym.spaces import UnicodeText
 from reflect_core.protocols import Environment
-from reflect_core.records import Observation, Step, Task
+from reflect_core.records import SPLITS, Observation, Step, Task
 
 __all__ = ["ActionKind", "TextEnvironment"]
 
 ActionKind = Literal["discrete", "text"]
-SPLITS = ("train", "valid", "test")
 OPTIONS = ("task", "stage")
 """What may stand in the ``options`` of ``reset``."""
 

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from reflect_core.protocols import Environment
-from reflect_core.records import Observation, Step, Task
+from reflect_core.records import SPLITS, Observation, Step, Task
 
 __all__ = [
     "NUMBERS",
@@ -28,7 +28,6 @@ __all__ = [
     "turns",
 ]
 
-SPLITS = ("train", "valid", "test")
 NUMBERS = 2**63 - 1
 LONGEST_STORY = 24
 """Lines."""

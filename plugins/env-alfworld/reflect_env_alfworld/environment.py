@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from reflect_core.errors import EpisodeOver, ReflectError
-from reflect_core.records import Observation, Step, Task
+from reflect_core.records import SPLITS, Observation, Step, Task
 from reflect_env_alfworld import text
 from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.engine import Engine, GameText, Shown, read_game
@@ -19,7 +19,7 @@ from reflect_env_alfworld.explorer import Advice
 from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.library import versions
 from reflect_env_alfworld.memory import Memory
-from reflect_env_alfworld.tasks import SPLITS, Games
+from reflect_env_alfworld.tasks import Games
 from reflect_env_alfworld.textworld_game import TextWorldEngine
 
 FULL = "full"

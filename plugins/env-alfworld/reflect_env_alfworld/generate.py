@@ -19,11 +19,12 @@ import numpy as np
 from alfworld.gen import constants
 
 from reflect_core.errors import ConfigError, ReflectError
+from reflect_core.records import SPLITS
 from reflect_core.streams import stream
 from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.invented import invented_name
 from reflect_env_alfworld.pddl import KEEP_NAMES, Layout, goal_words, instruction, problem
-from reflect_env_alfworld.rooms import HOLDS, SPLITS, Room, object_types, plans, read_room
+from reflect_env_alfworld.rooms import HOLDS, Room, object_types, plans, read_room
 
 RECEPTACLES, OBJECTS = 18, 8
 """By default; so many give rather more than 20 legal actions on average."""

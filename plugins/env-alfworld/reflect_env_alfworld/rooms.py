@@ -16,8 +16,6 @@ from pathlib import Path
 import attrs
 from alfworld.gen import constants
 
-SPLITS = ("train", "valid", "test")
-
 VALID_PLANS = range(27, 31)
 """Within each kind of room; test has the package's own test scenes, 1 to 6."""
 

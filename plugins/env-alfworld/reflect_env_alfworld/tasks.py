@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reflect_core.errors import ConfigError, ReflectError
-from reflect_core.records import Task
+from reflect_core.records import SPLITS, Task
 from reflect_env_alfworld import downloaded
 from reflect_env_alfworld.config import GENERATED, TEXTWORLD, AlfworldConfig
 from reflect_env_alfworld.games import FAMILIES, Game, task_folder
 from reflect_env_alfworld.library import versions
 
-SPLITS = ("train", "valid", "test")
 GENERATED_TASKS = {"train": 600, "valid": 60, "test": 200}
 SURPLUS, MOST = 40, 4000
 """So many times more games are generated, to be filtered, than are wanted; and at most."""

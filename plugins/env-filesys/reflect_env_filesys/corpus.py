@@ -9,12 +9,12 @@ from pathlib import Path as FilePath
 import attrs
 
 from reflect_core.errors import ConfigError
-from reflect_core.records import Task
+from reflect_core.records import SPLITS, Task
 from reflect_env_filesys import describe
 from reflect_env_filesys.config import FilesysConfig, level_weights
 from reflect_env_filesys.names import shown_name
 from reflect_env_filesys.snapshot import HEAD_BYTES, Folder, Snapshot, read_folder
-from reflect_env_filesys.split import SPLITS, Path, Pool, divide, make_pool
+from reflect_env_filesys.split import Path, Pool, divide, make_pool
 from reflect_env_filesys.stdlib import MODULES, not_library, stdlib_folder
 from reflect_env_filesys.synthetic import invented_library, synthetic_snapshot, words_of
 from reflect_env_filesys.tasks import DESCRIBE, choose_targets, find_task, make_task, own_names

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 import attrs
 
 from reflect_core.errors import ConfigError
+from reflect_core.records import SPLITS
 from reflect_core.streams import stream_seed
 from reflect_env_filesys.snapshot import File, Folder
 
-SPLITS = ("train", "valid", "test")
 SHARES = {"train": 0.6, "valid": 0.15, "test": 0.25}
 """Of the files of every kind, as nearly as whole subtrees allow."""
 LARGE = 0.1

@@ -9,9 +9,10 @@ from typing import Any
 import attrs
 
 from reflect_core.errors import ConfigError
+from reflect_core.records import SPLITS
 from reflect_core.streams import stream_seed
 from reflect_env_filesys.names import shown_name
-from reflect_env_filesys.split import SHARES, SPLITS
+from reflect_env_filesys.split import SHARES
 
 _SALT = 2402_12621
 

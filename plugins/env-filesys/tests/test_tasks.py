@@ -15,13 +15,13 @@ from reflect_env_filesys.config import FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
 from reflect_env_filesys.plugin import reflect_policies
 from reflect_env_filesys.snapshot import File, Folder
-from reflect_env_filesys.split import LARGE, SPLITS, divide
+from reflect_env_filesys.split import LARGE, divide
 from reflect_env_filesys.stdlib import stdlib_folder
 from reflect_env_filesys.tasks import choose_targets, own_names
 from reflect_env_filesys.tree import ShownTree, draw_shape
 
 from reflect_core.baselines import RandomPolicy
-from reflect_core.records import Draws, State
+from reflect_core.records import SPLITS, Draws, State
 
 
 def tree_of(environment: FilesysEnvironment) -> ShownTree:

@@ -8,14 +8,13 @@ import attrs
 from gymnasium.envs.toy_text.frozen_lake import MAPS, generate_random_map
 
 from reflect_core.errors import ConfigError
-from reflect_core.records import Task
+from reflect_core.records import SPLITS, Task
 from reflect_core.streams import stream_seed
 from reflect_env_taxi import engine
 from reflect_env_taxi.compass import Cell, level, told
 from reflect_env_taxi.config import RANDOM, FrozenLakeConfig
 from reflect_env_taxi.search import NEVER, Ways, shortest_ways
 
-SPLITS = ("train", "valid", "test")
 VALID, TEST = 0.1, 0.25
 """Shares of the tasks; the others are of train."""
 TRIES = 20

@@ -7,7 +7,7 @@ from itertools import permutations, product
 
 import attrs
 
-from reflect_core.records import Task
+from reflect_core.records import SPLITS, Task
 from reflect_env_taxi.compass import Cell, level
 from reflect_env_taxi.config import (
     DROPOFF,
@@ -22,7 +22,6 @@ STOPS: tuple[Cell, ...] = ((0, 0), (0, 4), (4, 0), (4, 3))
 """Where passengers stand and want to go, in the order of Taxi's numbers."""
 LETTERS = "RGYB"
 """Taxi's own names of the stops."""
-SPLITS = ("train", "valid", "test")
 HELD = {"RB": "test", "BG": "test", "GY": "test", "YR": "valid"}
 """Pairs that are not in train. They go round all stops, so that each is once a passenger's
 place and once a goal here, and twice in train. The mean length of the ways is that of all."""
