@@ -227,6 +227,8 @@ class Soak:
                 source="real",
                 data=str(folders.games),
                 train=" ".join(splits or there),
+                valid="",
+                test="",
                 horizon=horizon,
                 cache=str(folders.cache),
             ),

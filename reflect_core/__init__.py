@@ -4,7 +4,7 @@ The public names for plugin authors. Importing this package never imports torch.
 """
 
 from reflect_core.context import Context, EnvironmentContext
-from reflect_core.errors import ConfigError, EpisodeOver, PluginError, ReflectError
+from reflect_core.errors import ConfigError, EpisodeOver, NoAdvice, PluginError, ReflectError
 from reflect_core.hookspecs import (
     API_VERSION,
     CurriculumSpec,
@@ -61,6 +61,7 @@ __all__ = [
     "EpisodeOver",
     "Expert",
     "Hint",
+    "NoAdvice",
     "NoConfig",
     "Observation",
     "PastTurn",

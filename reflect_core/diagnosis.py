@@ -14,11 +14,12 @@ from collections.abc import Sequence
 
 import attrs
 
+from reflect_core.dropped import check_failures
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import named_action
 from reflect_core.protocols import Expert, Policy
 from reflect_core.records import Choice, Draws, State, Trajectory
-from reflect_core.rollout import Episode, check_failures, evaluation_episodes
+from reflect_core.rollout import Episode, evaluation_episodes
 from reflect_core.session import Session
 
 __all__ = ["Diagnosis", "Did", "Said", "Turn", "diagnose"]
@@ -178,7 +179,7 @@ def diagnose(
     watched = _Watched(session.policy)
     collector = session.collector(session.reflector, watched, needs_expert=True)
     played = collector.play(planned, greedy=greedy)
-    check_failures(played, session.settings.rollout.failed_episodes)
+    check_failures(played.failures, played.episodes, session.settings.rollout.failed_episodes)
     by_index = {episode.index: episode for episode in planned}
     return Diagnosis(
         [_turns(by_index[each.episode], each, watched) for each in played.trajectories],

@@ -70,6 +70,10 @@ class EnvironmentFailure(ReflectError):
     """Too many episodes failed because the environment raised."""
 
 
+class NoAdvice(ReflectError):
+    """An expert does not know what is right in the present state: it has given up."""
+
+
 class EpisodeOver(RuntimeError):
     """``step`` was called on an episode that has ended or not begun.
 

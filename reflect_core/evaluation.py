@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
+from reflect_core.dropped import check_failures
 from reflect_core.records import Trajectory
-from reflect_core.rollout import Collector, Episode, check_failures
+from reflect_core.rollout import Collector, Episode
 
 DECODINGS = {"sampled": (False,), "argmax": (True,), "both": (False, True)}
 
@@ -59,7 +60,7 @@ def evaluate(
                 greedy=greedy,
                 progress=lambda done, name=contestant.name: progress(name, done),  # type: ignore[misc]
             )
-            check_failures(played, failed_episodes)
+            check_failures(played.failures, played.episodes, failed_episodes)
             rows.append(
                 {
                     "name": contestant.name,

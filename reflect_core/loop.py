@@ -12,6 +12,7 @@ import attrs
 from reflect_core import checkpoint
 from reflect_core.alarms import Alarms
 from reflect_core.checkpoint import Checkpoint
+from reflect_core.dropped import check_failures
 from reflect_core.errors import ConfigError, NonFiniteLoss
 from reflect_core.files import write_json
 from reflect_core.protocols import Curriculum, Trainer
@@ -21,7 +22,6 @@ from reflect_core.rollout import (
     Collector,
     Episode,
     Played,
-    check_failures,
     evaluation_episodes,
     training_episodes,
 )
@@ -176,7 +176,7 @@ class Training:
     def _play(self, episodes: Sequence[Episode], *, greedy: bool) -> Played:
         mine = self.collector.play(self.crew.share(episodes), greedy=greedy)
         played = self.crew.merge(mine)
-        check_failures(played, self.settings.rollout.failed_episodes)
+        check_failures(played.failures, played.episodes, self.settings.rollout.failed_episodes)
         return played
 
     def _update(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from reflect_core.baselines import ExpertPolicy, RandomPolicy, SilentReflector
+from reflect_core.hints import hint_of
 from reflect_core.prompt import Menu, policy_segments, reflector_segments
 from reflect_core.protocols import Expert
 from reflect_core.records import PastTurn, State
@@ -172,8 +173,8 @@ def _reflection(session: Session, count: Callable[[str], int]) -> float:
         return session.settings.rollout.max_reflection_tokens / 2
     lengths = []
     for task in session.tasks("train")[:EPISODES]:
-        environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
-        lengths.append(float(count(environment.expert_reflection()) + 1))
+        observation = environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
+        lengths.append(float(count(hint_of(environment, observation).reflection) + 1))
     return _mean(lengths)
 
 

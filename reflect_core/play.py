@@ -14,11 +14,12 @@ from reflect_core.context import EnvironmentContext
 from reflect_core.errors import ConfigError, ReflectError, choices
 from reflect_core.folders import open_run
 from reflect_core.grounding import without_actions
+from reflect_core.hints import hint_of
 from reflect_core.hookspecs import TrainerSpec
 from reflect_core.plugins import Offer, Registry
 from reflect_core.progress import QuietProgress
 from reflect_core.protocols import Environment, Expert
-from reflect_core.records import SPLITS, Draws, Hint, State, Step, Task
+from reflect_core.records import SPLITS, Draws, State, Step, Task
 from reflect_core.rollout import asked
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
@@ -80,7 +81,7 @@ class Players:
                     why="the players of this run follow one",
                     then="leave out --policy, or take another run",
                 )
-            hint = Hint(environment.expert_action(), environment.expert_reflection())
+            hint = hint_of(environment, state.observation)
             state = attrs.evolve(state, hint=hint)
         rollout = self._session.settings.rollout
         said = ""

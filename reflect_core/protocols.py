@@ -49,6 +49,7 @@ class Expert(Protocol):
 
         Raises:
             EpisodeOver: No episode runs.
+            NoAdvice: It has given up this episode: such a turn is never taught.
         """
 
     def expert_reflection(self) -> str:
@@ -56,6 +57,7 @@ class Expert(Protocol):
 
         Raises:
             EpisodeOver: No episode runs.
+            NoAdvice: It has given up this episode.
         """
 
 

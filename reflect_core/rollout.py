@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from reflect_core.errors import EnvironmentFailure, ReflectError
+from reflect_core.dropped import told_failure
+from reflect_core.errors import ReflectError
 from reflect_core.grounding import without_actions
+from reflect_core.hints import hint_of
 from reflect_core.protocols import Environment, Expert, Policy, Reflector
 from reflect_core.records import (
     Assignment,
     Choice,
     Draws,
-    Hint,
     Observation,
     PastTurn,
     State,
@@ -26,7 +27,7 @@ from reflect_core.records import (
     Transition,
 )
 from reflect_core.streams import stream, stream_seed
-from reflect_core.workers import EnvironmentRaised, Pipelined
+from reflect_core.workers import Pipelined
 
 
 @attrs.frozen
@@ -64,6 +65,11 @@ class Played:
 
     trajectories: list[Trajectory]
     failures: list[str]
+
+    @property
+    def episodes(self) -> int:
+        """How many there were, with those that were dropped."""
+        return len(self.trajectories) + len(self.failures)
 
     @property
     def turns(self) -> int:
@@ -276,9 +282,9 @@ class Collector:
         while not all(one.over for one in live):
             for half in halves:
                 for one in self._answered(half, failures):
-                    if one.over:
-                        finished[one.episode.index] = self._trajectory(one, greedy)
-                self._act([one for one in half if not one.over], greedy)
+                    if one.over and (ended := self._trajectory(one, greedy, failures)):
+                        finished[one.episode.index] = ended
+                self._act([one for one in half if not one.over], greedy, failures)
         return [finished[index] for index in sorted(finished)]
 
     def _answered(self, part: Sequence[_Live], failures: list[str]) -> Iterator[_Live]:
@@ -296,11 +302,12 @@ class Collector:
                 one.take(answer)
                 yield one
 
-    def _act(self, running: Sequence[_Live], greedy: bool) -> None:
+    def _act(self, live: Sequence[_Live], greedy: bool, failures: list[str]) -> None:
         """Let the players choose, and begin what they chose."""
-        if not running:
+        seen = [(one, state) for one in live if (state := self._state(one, failures))]
+        if not seen:
             return
-        states = [self._state(one) for one in running]
+        running, states = [one for one, _ in seen], [state for _, state in seen]
         draws = [one.draws(self.seed) for one in running]
         reflections = self._reflect(states, draws, greedy)
         choices = self.policy.act(states, reflections, draws, greedy=greedy)
@@ -320,7 +327,8 @@ class Collector:
                 reflections[row] = text if self.name_actions else without_actions(text, legal)
         return reflections
 
-    def _state(self, one: _Live) -> State:
+    def _state(self, one: _Live, failures: list[str]) -> State | None:
+        """What the players see; None where the expert raised, and the episode is dropped."""
         hint = None
         if self.needs_expert:
             if not isinstance(one.environment, Expert):
@@ -329,15 +337,25 @@ class Collector:
                     why="it does not implement expert_action and expert_reflection",
                     then="choose a reflector and a policy that need none",
                 )
-            with self._waiting():
-                hint = Hint(one.environment.expert_action(), one.environment.expert_reflection())
+            try:
+                with self._waiting():
+                    hint = hint_of(one.environment, one.observation)
+            except ReflectError:
+                raise  # told to a person: no episode will go better
+            except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
+                one.over = True
+                self._failed(one, error, failures)
+                return None
         return State(one.episode.task, one.observation, tuple(one.history), hint)
 
-    def _trajectory(self, one: _Live, greedy: bool) -> Trajectory:
+    def _trajectory(self, one: _Live, greedy: bool, failures: list[str]) -> Trajectory | None:
+        """The episode; None where it is dropped after all."""
         final_value = 0.0
         if one.truncated and one.observation.legal_actions:
             # the learner's limit cut the episode: what would have followed is estimated
-            state, draws = self._state(one), one.draws(self.seed)
+            state, draws = self._state(one, failures), one.draws(self.seed)
+            if state is None:
+                return None
             reflections = self._reflect([state], [draws], greedy)
             final_value = self.policy.act([state], reflections, [draws], greedy=greedy)[0].value
         return Trajectory(
@@ -354,9 +372,7 @@ class Collector:
         )
 
     def _failed(self, one: _Live, error: Exception, failures: list[str]) -> None:
-        # what was raised in a worker tells its own kind
-        kind = "" if isinstance(error, EnvironmentRaised) else f"{type(error).__name__}: "
-        failures.append(f"{one.episode.task.task_id}: {kind}{error}")
+        failures.append(told_failure(one.episode.task, error))
         try:
             one.environment.close()
         except Exception as closing:  # noqa: BLE001 - it is thrown away in any case
@@ -383,18 +399,3 @@ def asked(draws: Draws, probability: float) -> bool:
     if probability in (0.0, 1.0):
         return probability == 1.0
     return bool(draws.stream("ask").random() < probability)
-
-
-def check_failures(played: Played, limit: float) -> None:
-    """Stop when too large a share of the episodes failed.
-
-    Raises:
-        EnvironmentFailure: More than ``limit`` of the episodes were dropped.
-    """
-    total = len(played.trajectories) + len(played.failures)
-    if played.failures and len(played.failures) > limit * total:
-        raise EnvironmentFailure(
-            f"{len(played.failures)} of {total} episodes failed in the environment",
-            why=played.failures[0],
-            then="mend the environment and resume, or raise rollout.failed_episodes",
-        )

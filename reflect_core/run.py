@@ -17,6 +17,7 @@ import attrs
 from reflect_core import checkpoint, report
 from reflect_core.contest import hold
 from reflect_core.digests import tasks_digest
+from reflect_core.dropped import check_failures
 from reflect_core.files import read_json, write_json
 from reflect_core.grounding import without_actions
 from reflect_core.loop import Training
@@ -110,7 +111,9 @@ def _teach(session: Session) -> None:
     settings = session.settings.teach
     with session.progress.stage("teach", settings.episodes) as stage:
         lesson = _lesson(session, stage.advance)
-    if not session.settings.rollout.name_actions:
+    rollout = session.settings.rollout
+    check_failures(lesson.failures, settings.episodes, rollout.failed_episodes)
+    if not rollout.name_actions:
         lesson.examples = [_unnamed(example) for example in lesson.examples]
     session.folder.examples.parent.mkdir(exist_ok=True)
     write_examples(session.folder.examples, lesson.examples)
@@ -119,6 +122,11 @@ def _teach(session: Session) -> None:
         session.progress.warn(
             f"the expert failed on {len(lesson.unsolved)} of {settings.episodes} episodes; "
             "they are left out"
+        )
+    if lesson.failures:
+        session.progress.warn(
+            f"{len(lesson.failures)} of {settings.episodes} episodes failed in the environment; "
+            f"they are left out; the first: {lesson.failures[0]}"
         )
     session.folder.log(
         {
@@ -129,6 +137,7 @@ def _teach(session: Session) -> None:
             "unsolved": len(lesson.unsolved),
             "without_negative": lesson.without_negative,
             "unanswered": lesson.unanswered,
+            "failed_episodes": len(lesson.failures),
             "alarms": session.alarms.counted(),
         }
     )

@@ -17,7 +17,8 @@ from pathlib import Path
 import attrs
 import cattrs
 
-from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.dropped import told_failure
+from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Example, PastTurn, State, Step, Task
@@ -39,14 +40,18 @@ class Lesson:
         examples: Positive and negative turns.
         unsolved: Tasks that the expert did not solve; they are left out.
         without_negative: Negative examples that were wanted but could not be had, because
-            every wrong move that was tried ended the episode or there was none.
+            every wrong move that was tried ended the episode, there was none, or the expert
+            gave up after it.
         unanswered: Questions to which the teacher had no answer; those examples are left out.
+        failures: What the environment or its expert raised, one text per episode that was
+            dropped.
     """
 
     examples: list[Example]
     unsolved: list[str]
     without_negative: int
     unanswered: int = 0
+    failures: list[str] = attrs.field(factory=list)
 
     def add(self, other: Lesson) -> None:
         """Take in what another one gave."""
@@ -54,6 +59,7 @@ class Lesson:
         self.unsolved += other.unsolved
         self.without_negative += other.without_negative
         self.unanswered += other.unanswered
+        self.failures += other.failures
 
 
 class Walk:
@@ -162,7 +168,8 @@ def teach(
     if settings.episodes and not lesson.examples:
         raise ReflectError(
             "the expert solved none of the tasks",
-            why=f"{len(lesson.unsolved)} episodes, none successful",
+            why=f"{settings.episodes} episodes, none successful"
+            + (f"; {lesson.failures[0]}" if lesson.failures else ""),
             then="check the environment's expert",
         )
     return lesson
@@ -174,24 +181,29 @@ def _episode(
     environment: Environment,
     planned: Planned,
 ) -> Lesson:
-    """What one episode teaches."""
+    """What one episode teaches; nothing where a plugin raises, which is told."""
     number, task, stage, environment_seed = planned
-    path = _positive(environment, task, environment_seed, stage)
-    if path is None:
-        return Lesson([], [task.task_id], 0)
-    wanted = negatives_of(settings.negatives, seed, number)
-    moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
-    found = [
-        Example(
-            "negative",
-            walk.state(),
-            walk.expert.expert_reflection(),
-            walk.expert.expert_action(),
-            wrong_action=wrong,
-        )
-        for walk, wrong in moves
-    ]
-    return Lesson([*path, *found], [], wanted - len(found))
+    try:
+        path = _positive(environment, task, environment_seed, stage)
+        if path is None:
+            return Lesson([], [task.task_id], 0)
+        wanted = negatives_of(settings.negatives, seed, number)
+        moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
+        found = [each for walk, wrong in moves if (each := _negative(walk, wrong)) is not None]
+        return Lesson([*path, *found], [], wanted - len(found))
+    except ReflectError:
+        raise  # told to a person: no episode will go better
+    except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
+        return Lesson([], [], 0, failures=[told_failure(task, error)])
+
+
+def _negative(walk: Walk, wrong: str) -> Example | None:
+    """What the expert does and says after a wrong move; None where it gives up there."""
+    try:
+        action, reflection = walk.expert.expert_action(), walk.expert.expert_reflection()
+    except NoAdvice:
+        return None
+    return Example("negative", walk.state(), reflection, action, wrong_action=wrong)
 
 
 def _side_by_side(
@@ -251,8 +263,10 @@ def _positive(environment: Environment, task: Task, seed: int, stage: str) -> li
     walk = Walk(environment, task, seed=seed, stage=stage)
     path: list[Example] = []
     while True:
-        action = walk.expert.expert_action()
-        reflection = walk.expert.expert_reflection()
+        try:
+            action, reflection = walk.expert.expert_action(), walk.expert.expert_reflection()
+        except NoAdvice:
+            return None
         path.append(Example("positive", walk.state(), reflection, action))
         step = walk.step(action)
         if step.over:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from reflect_core.errors import ReflectError
+from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.protocols import Environment, Expert, Teacher
 from reflect_core.records import Advice, Draws, Example, Question, Task
 from reflect_core.settings import TeachSettings
@@ -58,7 +58,8 @@ def tutor(
         tasks: Of the train split.
         settings: How many episodes and negative examples, and whether the teacher is told
             the right action.
-        teacher: Is asked; an answer of None leaves the episode or the example out.
+        teacher: Is asked; an answer of None leaves the turn out, and where the teacher plays by
+            itself the whole episode.
         seed: Root of the random streams, which name every question, so that a repeated call
             asks the same.
         stages: The environment's stages, the real task last.
@@ -108,27 +109,32 @@ def _play(
 ) -> None:
     """All episodes to their end, one turn of all at a time."""
     while live := [pupil for pupil in pupils if not pupil.over]:
-        questions = [
-            Question(pupil.walk.state(), _right(pupil.walk) if settings.spoiler else None)
-            for pupil in live
-        ]
-        draws = [
-            Draws(seed, ("teach", pupil.number, "turn", len(pupil.walk.history))) for pupil in live
-        ]
-        for pupil, question, advice in zip(
-            live, questions, teacher.advise(questions, draws), strict=True
-        ):
-            action = _action(question, advice)
-            if advice is None or action is None:
+        asking: list[tuple[_Pupil, Question]] = []
+        for pupil in live:
+            question = _question(pupil.walk, settings)
+            if question is None:
                 pupil.over = True
-                lesson.unanswered += 1
+            else:
+                asking.append((pupil, question))
+        draws = [
+            Draws(seed, ("teach", pupil.number, "turn", len(pupil.walk.history)))
+            for pupil, _ in asking
+        ]
+        answers = teacher.advise([question for _, question in asking], draws) if asking else ()
+        for (pupil, question), advice in zip(asking, answers, strict=True):
+            action = _action(question, advice)
+            lesson.unanswered += advice is None or action is None
+            if action is None:
+                pupil.over = True
                 continue
-            pupil.path.append(Example("positive", question.state, advice.reflection, action))
+            said = "" if advice is None else advice.reflection
+            pupil.path.append(Example("positive", question.state, said, action))
             step = pupil.walk.step(action)
             pupil.over, pupil.solved = step.over, step.success
     for pupil in pupils:
         if pupil.solved:
-            lesson.examples.extend(pupil.path)
+            # a turn that the teacher had no words for is no example, and the others are
+            lesson.examples.extend(example for example in pupil.path if example.reflection)
         else:
             lesson.unsolved.append(pupil.task.task_id)
 
@@ -147,9 +153,11 @@ def _go_wrong(
         for walk, wrong in wrong_moves(
             pupil.environment, pupil.path, pupil.seed, pupil.stage, wanted, seed, pupil.number
         ):
-            spoiler = _right(walk) if settings.spoiler else None
+            question = _question(walk, settings, wrong)
+            if question is None:
+                continue
             draws.append(Draws(seed, ("teach", pupil.number, "negative", len(questions) - before)))
-            questions.append(Question(walk.state(), spoiler, wrong))
+            questions.append(question)
         lesson.without_negative += wanted - (len(questions) - before)
     if not questions:
         return
@@ -170,5 +178,10 @@ def _action(question: Question, advice: Advice | None) -> str | None:
     return advice.action if advice.action in question.state.observation.legal_actions else None
 
 
-def _right(walk: Walk) -> str:
-    return walk.expert.expert_action()
+def _question(walk: Walk, settings: TeachSettings, wrong: str | None = None) -> Question | None:
+    """What to ask in the present state; None where the expert, who should help, has given up."""
+    try:
+        spoiler = walk.expert.expert_action() if settings.spoiler else None
+    except NoAdvice:
+        return None
+    return Question(walk.state(), spoiler, wrong)

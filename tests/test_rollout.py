@@ -3,11 +3,11 @@
 import pytest
 
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
-from reflect_core.errors import EnvironmentFailure, ReflectError
+from reflect_core.dropped import check_failures
+from reflect_core.errors import EnvironmentFailure, NoAdvice, ReflectError
 from reflect_core.records import Assignment, Choice
 from reflect_core.rollout import (
     Collector,
-    check_failures,
     evaluation_episodes,
     training_episodes,
 )
@@ -68,8 +68,50 @@ def test_an_environment_that_raises_loses_its_episode_only():
     assert "a fuse blew" in broken.failures[0]
     assert trace(broken) == [row for row in trace(whole) if row[1] != "train-2"]
     with pytest.raises(EnvironmentFailure, match="2 of 12 episodes failed"):
-        check_failures(broken, 0.05)
-    check_failures(broken, 0.2)
+        check_failures(broken.failures, broken.episodes, 0.05)
+    check_failures(broken.failures, broken.episodes, 0.2)
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_an_expert_that_raises_loses_its_episode_only(truncate):
+    class Broken(Lamps):
+        def expert_reflection(self):
+            if self.task.task_id == "train-2" and self.turn == (self.horizon if truncate else 1):
+                raise RuntimeError("no word")
+            return "push the lit one"
+
+        def expert_action(self):
+            return f"push {self.lit[self.turn]}"
+
+    def run(make):
+        collector = Collector(
+            make, ExpertReflector(), ExpertPolicy(), seed=0, num_envs=4, needs_expert=True
+        )
+        return collector.play(episodes(), greedy=False)
+
+    broken = run(lambda: Broken(truncate=truncate))
+    assert broken.failures == ["train-2: RuntimeError: no word"] * 2
+    whole = [row for row in trace(run(lambda: Lamps(truncate=truncate))) if row[1] != "train-2"]
+    assert trace(broken) == whole
+
+
+def test_an_expert_that_gives_up_plays_on_and_its_episode_counts_as_lost():
+    class Lost(Lamps):
+        def expert_action(self):
+            if self.task.task_id == "train-2":
+                raise NoAdvice("lost")
+            return super().expert_action()
+
+    collector = Collector(
+        Lost, ExpertReflector(), ExpertPolicy(), seed=0, num_envs=4, needs_expert=True
+    )
+    played = collector.play(episodes(), greedy=False)
+    assert not played.failures
+    lost = [t for t in played.trajectories if t.task.task_id == "train-2"]
+    assert len(lost) == 2 and len(played.trajectories) == 12
+    for trajectory in lost:
+        assert {turn.reflection for turn in trajectory.transitions} == {""}
+        assert {turn.action for turn in trajectory.transitions} == {"push red"}
 
 
 def test_an_environment_that_cannot_reset_loses_its_episode_only():

@@ -34,7 +34,7 @@ PLAYED = {
 TOKENS = {"tokens_read", "tokens_learnt"}
 KEYS = {
     "teach": {"stage", "episodes", "positive_examples", "negative_examples", "unsolved",
-              "without_negative", "unanswered", "alarms"},
+              "without_negative", "unanswered", "failed_episodes", "alarms"},
     "sft": {"stage", "player", "update", "loss", "tokens_learnt", "alarms"},
     "valid": PLAYED | TOKENS,
     "eval": {"stage", "split", "alarms"},

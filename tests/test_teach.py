@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
 from reflect_core.teach import divide, read_examples, teach, write_examples
@@ -108,6 +108,42 @@ def test_a_task_that_the_expert_fails_on_is_left_out_and_named():
     found = lesson(Wrong(horizon=3), episodes=16)
     assert set(found.unsolved) == {"train-0"}
     assert not any(e.state.task.task_id == "train-0" for e in found.examples)
+
+
+class Lost(Lamps):
+    """Lamps whose expert gives up after a wrong move, and at once on one task."""
+
+    def expert_action(self):
+        if self.right < self.turn or self.task.task_id == "train-0":
+            raise NoAdvice("lost")
+        return super().expert_action()
+
+
+def test_where_the_expert_gives_up_nothing_is_taught_and_that_is_counted():
+    found = lesson(Lost(horizon=3), episodes=16)
+    assert set(found.unsolved) == {"train-0"}
+    assert {example.kind for example in found.examples} == {"positive"}
+    assert found.without_negative == 14
+
+
+@pytest.mark.parametrize("where", ["reset", "step", "expert_action", "expert_reflection"])
+def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
+    class Broken(Lamps):
+        pass
+
+    def fails(self, *args, **more):
+        task = args[0] if where == "reset" else self.task
+        if task.task_id == "train-1":
+            raise RuntimeError("a fuse blew")
+        return getattr(Lamps, where)(self, *args, **more)
+
+    setattr(Broken, where, fails)
+    found = lesson(Broken(horizon=3), episodes=16)
+    assert found.failures == ["train-1: RuntimeError: a fuse blew"] * 2
+    assert not found.unsolved
+    assert {e.state.task.task_id for e in found.examples} == {
+        f"train-{i}" for i in range(8) if i != 1
+    }
 
 
 def test_an_environment_without_an_expert_says_so():

@@ -16,7 +16,7 @@ from mutants.environments import MUTANTS, examine
 from mutants.lamps import OPTIONS, Right
 from mutants.maze import Maze, MazeConfig
 
-from reflect_core import EnvironmentSpec
+from reflect_core import EnvironmentSpec, NoAdvice
 from reflect_core.testing import EnvironmentContract, Lamps
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
 from reflect_core.testing.environments.unlisted import near_misses
@@ -265,6 +265,17 @@ def test_an_environment_without_an_expert_or_a_file_skips_what_needs_them() -> N
 def test_an_expert_may_fail_as_often_as_is_said() -> None:
     found = told(MUTANTS["ExpertFails"].make, expert_solves=0.01)
     assert found["expert-solves"].status == "ok"
+
+
+def test_an_expert_may_give_up_and_says_so() -> None:
+    class Lost(Right):
+        def expert_action(self):
+            if self.right < self.turn:
+                raise NoAdvice("lost")
+            return super().expert_action()
+
+    found = told(Lost)
+    assert {outcome.status for outcome in found.values()} == {"ok", "skipped"}
 
 
 def test_an_environment_without_tasks_is_told_so_by_one_law() -> None:

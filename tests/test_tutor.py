@@ -6,7 +6,7 @@ from fake_plugins import FakeEntryPoint, module
 from toy import settings as toy_settings
 
 from reflect_core import EnvironmentSpec, ReflectorSpec, hookimpl
-from reflect_core.errors import ReflectError
+from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.plugins import load
 from reflect_core.progress import QuietProgress
 from reflect_core.records import Advice
@@ -112,14 +112,48 @@ def test_only_solved_episodes_become_examples():
         lesson(answer, spoiler=False)
 
 
-def test_a_question_without_an_answer_leaves_its_episode_out_and_is_counted():
+def test_a_question_without_an_answer_leaves_its_turn_out_where_the_right_action_is_known():
+    def answer(question):
+        return None if len(question.state.history) == 1 else echo(question)
+
+    made, _ = lesson(answer)
+    positive = [e for e in made.examples if e.kind == "positive"]
+    assert {len(e.state.history) for e in positive} == {0, 2}
+    assert len(positive) == 6 * 2
+    assert not made.unsolved
+    assert made.unanswered >= 6
+
+
+def test_where_the_expert_gives_up_nobody_is_asked():
+    class Lost(Lamps):
+        def expert_action(self):
+            if (self.task.task_id == "train-0" and self.turn == 1) or self.right < self.turn:
+                raise NoAdvice("lost")
+            return super().expert_action()
+
+    asked = []
+
+    def answer(question):
+        asked.append(question)
+        return echo(question)
+
+    made, _ = lesson(answer, make=lambda: Lost(horizon=3))
+    assert set(made.unsolved) == {"train-0"}
+    assert not [q for q in asked if q.wrong_action is not None]
+    assert made.without_negative > 0
+    assert {e.kind for e in made.examples} == {"positive"}
+
+
+def test_a_question_without_an_answer_leaves_its_episode_out_where_the_teacher_plays():
     mute = set()
 
     def answer(question):
         mute.add(question.state.task.task_id) if not mute else None
-        return None if question.state.task.task_id in mute else echo(question)
+        if question.state.task.task_id in mute:
+            return None
+        return Advice("push it", f"push {lit(question)}")
 
-    made, _ = lesson(answer)
+    made, _ = lesson(answer, spoiler=False)
     assert made.unanswered == len(made.unsolved) > 0
     assert set(made.unsolved) == mute
     assert mute.isdisjoint(example.state.task.task_id for example in made.examples)

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from toy import settings as toy_settings
 
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
 from reflect_core.context import EnvironmentContext
-from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.plugins import load
 from reflect_core.progress import QuietProgress
 from reflect_core.protocols import Environment, Expert
@@ -35,6 +36,7 @@ from reflect_core.settings import Part, TeachSettings
 from reflect_core.teach import teach
 from reflect_core.testing.lamps import Lamps
 from reflect_core.workers import Registered, WorkerPool
+from reflect_core.workers.wire import Failure
 from reflect_core.workers.worker import RETRIES
 
 HERE = Path(__file__).parent
@@ -505,3 +507,9 @@ def test_an_environment_that_is_not_installed_is_named():
     build = Registered("fliesys", None, EnvironmentContext(0))
     with pool(build) as made, pytest.raises(ReflectError, match="no environment is called"):
         made.environment()
+
+
+def test_an_expert_that_has_given_up_in_a_worker_has_given_up_here():
+    failure = pickle.loads(pickle.dumps(Failure.of(NoAdvice("lost", why="no plan"))))
+    with pytest.raises(NoAdvice, match="lost\n  because: no plan"):
+        raise failure.error()

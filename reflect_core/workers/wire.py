@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import Hint, Observation, Task
 
 
@@ -99,7 +99,8 @@ class Failure:
             raised = EpisodeOver(self.text)
         elif self.parts is not None:
             what, why, then, details = self.parts
-            raised = ReflectError(what, why=why, then=then, details=details)
+            kind = NoAdvice if self.kind == NoAdvice.__name__ else ReflectError
+            raised = kind(what, why=why, then=then, details=details)
         else:
             raised = EnvironmentRaised(f"{self.kind}: {self.text}")
         raised.add_note(f"in a worker:\n{self.trace}")

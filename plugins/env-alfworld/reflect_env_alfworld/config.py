@@ -92,6 +92,15 @@ class AlfworldConfig:
             )
         if self.source == FOLDER and self.data is None and self.game is None:
             raise ConfigError("option source=folder needs a folder", then="data=DIRECTORY")
+        others = {name: self.folders(name) for name in ("train", "valid")}
+        shared = {name for folders in others.values() for name in folders} & {*self.folders("test")}
+        if self.source != GENERATED and shared:
+            raise ConfigError(
+                f"option test={self.test} names a folder that train or valid has: "
+                f"{', '.join(sorted(shared))}",
+                why="nothing may be learnt from test games, nor may weights be chosen by them",
+                then="other folders; valid=train chooses by games that were learnt from",
+            )
         if self.expert == HANDCODED and not self.looking:
             raise ConfigError(
                 "option expert=handcoded does not go with looking=false",

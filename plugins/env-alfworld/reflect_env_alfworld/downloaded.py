@@ -41,12 +41,16 @@ def root(config: AlfworldConfig) -> Path:
             then=f"{HOW_TO_GET}; or play generated games (source=generated)",
         )
     if config.source == REAL and (data / MARK).exists():
-        raise ReflectError(
-            f"the games in {place} were generated",
-            why="generated games are never called real ones",
-            then=f"source={FOLDER}",
-        )
+        raise _not_real(place)
     return data
+
+
+def _not_real(place: Path) -> ReflectError:
+    return ReflectError(
+        f"the games in {place} were generated",
+        why="generated games are never called real ones",
+        then=f"source={FOLDER}",
+    )
 
 
 def read_split(config: AlfworldConfig, split: str, left_out: Counter[str]) -> list[Game]:
@@ -121,6 +125,8 @@ def _read(
     except (ValueError, KeyError, TypeError):
         left_out["that cannot be read"] += 1
         return None
+    if config.source == REAL and written.get("synthetic"):  # a part of an exported folder
+        raise _not_real(path.parent)
     if not solvable or text is None:
         left_out["not known to be solvable"] += 1
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import SPLITS, Observation, Step, Task
 from reflect_env_alfworld import text
 from reflect_env_alfworld.config import AlfworldConfig
@@ -255,15 +255,12 @@ class AlfworldEnvironment:
         episode = self._playing()
         menu = self._menu(episode)
         advice = self._advice(episode)
-        if advice is None:
-            self._given_up.add(episode.task.task_id)
-            return Advice(menu[0], "Lost")
-        if advice.action in menu:
+        if advice is not None and advice.action in menu:
             return advice
-        if MORE in menu and advice.action in self._commands(episode):
+        if advice is not None and MORE in menu and advice.action in self._commands(episode):
             return Advice(MORE, advice.reason)
         self._given_up.add(episode.task.task_id)
-        return Advice(menu[0], "Lost")
+        raise NoAdvice(f"the {self.config.expert} expert has given up {episode.task.task_id}")
 
     def _advice(self, episode: _Episode) -> Advice | None:
         if isinstance(episode.engine, TextWorldEngine):

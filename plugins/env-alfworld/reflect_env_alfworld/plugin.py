@@ -37,5 +37,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.history": 0,
             # a reason and a command
             "rollout.max_reflection_tokens": 48,
+            # the engine is slow, leaks, and may crash or hang on a game
+            "rollout.workers": 2,
         },
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from reflect_env_alfworld.export import write_game
 from reflect_env_alfworld.games import FAMILIES
 from reflect_env_alfworld.generate import generate_games
 
-from reflect_core.errors import ReflectError
+from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.records import Task
 
 TOMATO = "pick_and_place_simple-Tomato-None-Microwave"
@@ -61,7 +62,9 @@ def finish(environment: Any, task: Task) -> Any:
 def test_real_games_are_read_and_won(
     make: Callable[..., Any], data: Path, rows: list[dict[str, Any]]
 ) -> None:
-    environment = make(source="real", data=str(data), test="valid_seen", train_tasks=None)
+    environment = make(
+        source="real", data=str(data), valid="train", test="valid_seen", train_tasks=None
+    )
     tasks = environment.tasks("train")
     assert {task.task_id for task in tasks} == {f"real:train/{row['id']}" for row in rows}
     assert {task.text for task in tasks} == {row["task"] for row in rows}
@@ -74,6 +77,15 @@ def test_real_games_are_read_and_won(
         step = finish(environment, task)
         assert step.success
         assert step.info["source"] == "real"
+
+
+@pytest.mark.parametrize("other", ["train", "valid"])
+def test_no_test_game_is_learnt_from_or_chosen_by(
+    make: Callable[..., Any], data: Path, other: str
+) -> None:
+    folders = {"train": "a", "valid": "b", "test": "c d", other: "x d"}
+    with pytest.raises(ConfigError, match="names a folder that train or valid has: d"):
+        make(source="real", data=str(data), **folders)
 
 
 def test_the_variable_tells_where_the_games_are(
@@ -118,6 +130,7 @@ def test_the_papers_tasks_can_be_chosen(
         source="real",
         data=str(tmp_path),
         filter=TOMATO,
+        valid="train",
         test="valid_seen valid_train",
         test_tasks=None,
     )
@@ -166,6 +179,11 @@ def test_where_the_folder_lies_leaves_no_game_out(
 def test_generated_games_never_pass_for_real_ones(make: Callable[..., Any], exported: Path) -> None:
     with pytest.raises(ReflectError, match="were generated"):
         make(source="real", data=str(exported)).tasks("train")
+    part = exported / "part"  # of which the mark was not copied
+    shutil.copytree(exported / "json_2.1.1" / "train", part / "train")
+    with pytest.raises(ReflectError, match="were generated"):
+        make(source="real", data=str(part)).tasks("train")
+    shutil.rmtree(part)
     environment = make(source="folder", data=str(exported))
     for split in ("train", "valid", "test"):
         tasks = environment.tasks(split)

@@ -22,7 +22,7 @@ from reflect_env_alfworld.memory import Memory
 from reflect_env_alfworld.planner import Riddle
 from reflect_env_alfworld.planner import solve as solve_riddle
 
-from reflect_core.errors import ReflectError
+from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
 from reflect_core.teach import teach
@@ -90,12 +90,28 @@ def test_a_game_without_a_plan_is_given_up_counted_and_not_taught(
     monkeypatch.setattr(experts, "solve", lambda riddle, **_: searches.append(riddle))
     planner = make(expert="planner", train_tasks=2, horizon=4)
     task = planner.tasks("train")[0]
-    menu = planner.reset(task, seed=0).legal_actions
-    assert planner.expert_action() in menu
+    planner.reset(task, seed=0)
+    for ask in (planner.expert_action, planner.expert_reflection):
+        with pytest.raises(NoAdvice, match="has given up"):
+            ask()
     assert planner.notes == (f"the planner expert gave up 1 games: {task.task_id}",)
     with pytest.raises(ReflectError, match="solved none"):
         teach(planner, [task], TeachSettings(episodes=1), seed=0, stages=("full",))
     assert len(searches) == 2, "one for each episode"
+
+
+def test_a_wrong_move_after_which_there_is_no_plan_is_not_taught(
+    make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = experts.solve
+    monkeypatch.setattr(
+        experts, "solve", lambda riddle, **more: None if riddle.done else found(riddle, **more)
+    )
+    planner = make(expert="planner", train_tasks=1)
+    settings = TeachSettings(episodes=1, negatives=2)
+    lesson = teach(planner, planner.tasks("train"), settings, seed=0, stages=("full",))
+    assert {example.kind for example in lesson.examples} == {"positive"}
+    assert lesson.without_negative == 2
 
 
 @pytest.mark.parametrize("end", ["kill -9 $$", "exit 22"])

@@ -82,9 +82,13 @@ def test_a_game_that_cannot_be_played_is_told_and_the_others_are_played(
             "train", 3, receptacles=5, objects=3, families=["pick_and_place_simple"]
         )
     ]
-    (source / DATA / MARK).unlink()  # as real ones, which lie in the same way
-    broken = json.loads(games[0].read_text())
-    games[0].write_text(json.dumps({**broken, "pddl_problem": "(define"}))
+    # as real ones, which lie in the same way
+    (source / DATA / MARK).unlink()
+    for number, game in enumerate(games):
+        content = {**json.loads(game.read_text()), "synthetic": False}
+        if number == 0:
+            content["pddl_problem"] = "(define"
+        game.write_text(json.dumps(content))
     assert soak.main(words(source, tmp_path / "work", workers=1)) == 1
     told = capsys.readouterr().out
     assert "2 of 3 games can be played" in told

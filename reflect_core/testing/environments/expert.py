@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reflect_core.errors import NoAdvice
 from reflect_core.protocols import Environment, Expert
 from reflect_core.testing.environments.subject import EnvironmentSubject
 from reflect_core.testing.environments.telling import same, until, utf8, when
@@ -38,6 +39,8 @@ def expert_is_legal(subject: EnvironmentSubject, effort: Effort) -> None:
                         environment.expert_action(),
                         environment.expert_reflection(),
                     )
+                except NoAdvice:
+                    continue
                 except Exception as error:
                     raise Broken(
                         f"{when(len(episode.steps))} the expert raised {told(error)}",
@@ -78,7 +81,7 @@ def expert_forgets(subject: EnvironmentSubject, effort: Effort) -> None:
         for episode in turns(environment, plan, subject.world):
             if episode.running:
                 assert isinstance(environment, Expert)
-                said.append((environment.expert_action(), environment.expert_reflection()))
+                said.append(_word(environment))
         return said, episode
 
     def check(pair: tuple[Plan, Plan]) -> None:
@@ -120,6 +123,14 @@ def expert_solves(subject: EnvironmentSubject, effort: Effort) -> str:
             story=shortest.story(),
         )
     return f"{len(episodes) - len(failed)} of {len(episodes)}"
+
+
+def _word(expert: Expert) -> tuple[str, str]:
+    """What it would do and say; nothing where it has given up."""
+    try:
+        return expert.expert_action(), expert.expert_reflection()
+    except NoAdvice:
+        return "", ""
 
 
 def _need_expert(subject: EnvironmentSubject) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from reflect_core.errors import EpisodeOver
+from reflect_core.errors import EpisodeOver, NoAdvice
 from reflect_core.protocols import Environment, Expert
 from reflect_core.streams import stream
 from reflect_core.testing.environments.subject import EnvironmentSubject
@@ -100,7 +100,8 @@ class Table:
                 at.environment.close()
             at.closed, at.episode = True, None
         elif isinstance(at.environment, Expert) and at.episode and at.episode.running:
-            with self._told(f"{at.name}.expert_action()", f"{at.name}.expert_reflection()"):
+            asked = self._told(f"{at.name}.expert_action()", f"{at.name}.expert_reflection()")
+            with asked, contextlib.suppress(NoAdvice):
                 at.environment.expert_action()
                 at.environment.expert_reflection()
 
