@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-__all__ = ["Alarms"]
+__all__ = ["Alarms", "truncated"]
 
 
 class Alarms:
@@ -42,7 +42,23 @@ class Alarms:
             self._told.add(kind)
             self._tell(text)
 
+    def heed(self, counts: Mapping[str, int]) -> None:
+        """Tell of kinds that only other processes have met, whose words nobody saw."""
+        for kind in sorted(counts.keys() - self._told):
+            self._told.add(kind)
+            self._tell(f"{kind}: {counts[kind]} in other processes of this run")
+
     def counted(self) -> Mapping[str, int]:
         """Events by kind since the last call."""
         counts, self._counts = dict(sorted(self._counts.items())), Counter()
         return counts
+
+
+def truncated(count: int, alarms: Alarms) -> None:
+    """Sound that so many prompts, of either player, lost past turns to fit the context."""
+    alarms.sound(
+        "truncated_prompts",
+        f"{count} prompts lost past turns to fit the context; raise model.context or lower "
+        "rollout.history",
+        count=count,
+    )

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import attrs
 
 from reflect_core import checkpoint
-from reflect_core.alarms import Alarms
+from reflect_core.alarms import Alarms, truncated
 from reflect_core.checkpoint import Checkpoint
 from reflect_core.dropped import check_failures
 from reflect_core.errors import ConfigError, NonFiniteLoss
@@ -119,12 +119,14 @@ class Training:
             figures = self._update([*played.trajectories, *replayed])
             figures |= replay_figures
             figures |= self._spent(before)
-            watch(played, figures, self.alarms)
+            if self.crew.is_main:  # what was played together is counted once
+                watch(played, figures, self.alarms, compared=group_size(self.trainer))
+            alarms = self._alarms()
             figures |= self.curriculum.observe(played.trajectories)
             self.replay.add(played.trajectories, iteration=self.iteration)
             self.iteration += 1
             if self.crew.is_main:
-                self._report(played, figures)
+                self._report(played, {**figures, "alarms": alarms})
                 self.folder.time(
                     {
                         "stage": "train",
@@ -206,7 +208,13 @@ class Training:
         spent = {kind: count - before.get(kind, 0) for kind, count in self.tokens().items()}
         return dict(self.crew.total(spent))
 
-    def _report(self, played: Played, figures: dict[str, float]) -> None:
+    def _alarms(self) -> dict[str, int]:
+        """Of all processes, since the last call; all of them must call it."""
+        counts = dict(self.crew.total(self.alarms.counted()))
+        self.alarms.heed(counts)
+        return counts
+
+    def _report(self, played: Played, figures: Mapping[str, Any]) -> None:
         self.folder.log(
             {
                 "stage": "train",
@@ -215,7 +223,6 @@ class Training:
                 "failed_episodes": len(played.failures),
                 "truncated_prompts": played.truncated_prompts,
                 **figures,
-                "alarms": self.alarms.counted(),
             }
         )
 
@@ -232,6 +239,9 @@ class Training:
         played = self._play(episodes, greedy=False)
         took = time.perf_counter() - started
         spent = self._spent(before)
+        if self.crew.is_main:
+            truncated(played.truncated_prompts, self.alarms)
+        alarms = self._alarms()
         success = success_rate(played.trajectories)
         if success >= self.best_success:
             self.best_iteration, self.best_success = self.iteration, success
@@ -251,7 +261,7 @@ class Training:
                     "iteration": self.iteration,
                     **summary(played.trajectories),
                     **spent,
-                    "alarms": self.alarms.counted(),
+                    "alarms": alarms,
                 }
             )
 
@@ -297,36 +307,35 @@ def check_groups(episodes: int, size: int) -> None:
         )
 
 
-COLLAPSED = 0.001
+COLLAPSED = 0.005
 """Share of a uniform choice's entropy below which a policy explores nothing."""
 
 
-def watch(played: Played, figures: Mapping[str, float], alarms: Alarms) -> None:
+def watch(
+    played: Played, figures: Mapping[str, float], alarms: Alarms, *, compared: int = 1
+) -> None:
     """Sound what makes an iteration's update worth little.
 
     Args:
         played: The iteration's fresh episodes.
         figures: What the trainer logs; ``entropy`` in nats, if it is there.
         alarms: Counts, and tells the first of each kind.
+        compared: Episodes of a group that the trainer compares with one another; 1 if it
+            compares all.
     """
     trajectories = played.trajectories
-    returns = {
-        sum(turn.reward + turn.shaping for turn in trajectory.transitions)
-        for trajectory in trajectories
-    }
-    if len(trajectories) > 1 and len(returns) == 1:
+    groups: dict[int | None, set[float]] = {}
+    for trajectory in trajectories:
+        returned = sum(turn.reward + turn.shaping for turn in trajectory.transitions)
+        groups.setdefault(trajectory.group if compared > 1 else None, set()).add(returned)
+    if len(trajectories) > 1 and all(len(returns) == 1 for returns in groups.values()):
+        where = "of each group" if compared > 1 else "of an iteration"
         alarms.sound(
             "no_reward_variance",
-            f"all {len(trajectories)} episodes of an iteration had the return {returns.pop():g}: "
-            "there is nothing to learn from; easier tasks, a longer warm-up or more episodes "
-            "an iteration would help",
+            f"all episodes {where} had the same return: there is nothing to learn from; other "
+            "tasks, a longer warm-up or more episodes to compare would help",
         )
-    alarms.sound(
-        "truncated_prompts",
-        f"{played.truncated_prompts} prompts of an iteration lost past turns to fit the context; "
-        "raise model.context or lower rollout.history",
-        count=played.truncated_prompts,
-    )
+    truncated(played.truncated_prompts, alarms)
     menus = [
         len(turn.observation.legal_actions)
         for trajectory in trajectories

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -68,6 +69,10 @@ class TrainableReflector(Reflector, Saved, Protocol):
         self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
     ) -> list[float]:
         """Warm up on the teacher's reflections."""
+
+
+PATIENCE = datetime.timedelta(days=7)
+"""How long a process waits for the others."""
 
 
 class Session:
@@ -159,9 +164,10 @@ class Session:
     @functools.cached_property
     def accelerator(self) -> Accelerator:
         """Device, precision and processes; one for the whole run."""
-        from accelerate import Accelerator
+        from accelerate import Accelerator, InitProcessGroupKwargs
 
-        return Accelerator()
+        # the others wait while the main process teaches or evaluates, for hours perhaps
+        return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
 
     @functools.cached_property
     def crew(self) -> Crew:

@@ -44,6 +44,7 @@ def episode(*rewards, shaping=0.0, dropped=0):
         ([episode(0.0), episode(1.0, dropped=2)], {}, {"truncated_prompts": 1}),
         ([episode(0.0), episode(1.0)], {"entropy": 1e-4}, {"entropy_collapsed": 1}),
         ([episode(0.0), episode(1.0)], {"entropy": 0.01}, {}),
+        ([episode(0.0), episode(1.0)], {"entropy": 0.002}, {"entropy_collapsed": 1}),
         ([], {"entropy": 0.0}, {}),
     ],
 )
@@ -51,6 +52,30 @@ def test_an_iteration_that_teaches_little_is_noticed(episodes, figures, kinds):
     alarms = Alarms()
     watch(Played(episodes, []), figures, alarms)
     assert alarms.counted() == kinds
+
+
+@pytest.mark.parametrize(
+    ("returns", "kinds"),
+    [((0, 0, 1, 1), {"no_reward_variance": 1}), ((0, 1, 1, 1), {}), ((1, 0, 0, 1), {})],
+)
+def test_where_groups_are_compared_a_difference_between_them_teaches_nothing(returns, kinds):
+    alarms = Alarms()
+    episodes = [
+        attrs.evolve(episode(float(each)), group=place // 2) for place, each in enumerate(returns)
+    ]
+    watch(Played(episodes, []), {}, alarms, compared=2)
+    assert alarms.counted() == kinds
+    watch(Played(episodes, []), {}, alarms)
+    assert alarms.counted() == {}
+
+
+def test_what_only_other_processes_have_met_is_told_by_kind_and_once():
+    told = []
+    alarms = Alarms(told.append)
+    alarms.sound("a", "here")
+    for _ in range(2):
+        alarms.heed({"a": 3, "b": 2})
+    assert told == ["here", "b: 2 in other processes of this run"]
 
 
 def test_entropy_of_menus_of_one_action_is_no_collapse():

@@ -252,6 +252,14 @@ def test_it_plays_as_the_environment_does(seed: int, split: str, numbers: list[i
         seen = step.observation
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_index_of_any_size_is_an_illegal_action(sign: int) -> None:
+    env = TextEnvironment(Lamps())
+    env.reset(seed=0)
+    _, reward, terminated, *_ = env.step(sign * 10**5000)
+    assert (reward, terminated) == (0, False)
+
+
 @settings(max_examples=30, deadline=None)
 @given(other_texts())
 def test_a_text_as_action(text: str) -> None:

@@ -17,9 +17,11 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reflect_core import ConfigError, EpisodeOver, Expert, Hint, ReflectError
+from reflect_core import Assignment, Choice, ConfigError, EpisodeOver, Expert, Hint, ReflectError
+from reflect_core.baselines import SilentReflector
 from reflect_core.gym import Ending, TextEnvironment, from_gymnasium, reached_goal
 from reflect_core.plugins import load
+from reflect_core.rollout import Collector, training_episodes
 from reflect_core.testing import EnvironmentContract
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "gymnasium.md"
@@ -231,6 +233,20 @@ def test_a_truncation_of_the_environments_own_is_one_of_ours() -> None:
         env.step("up")
     step = env.step("end")
     assert (step.terminated, step.truncated) == (True, False), "the horizon comes first"
+
+
+def test_what_follows_a_truncation_is_estimated() -> None:
+    class Certain:
+        def act(self, states: Any, reflections: Any, draws: Any, *, greedy: bool) -> Any:
+            menus = [state.observation.legal_actions for state in states]
+            return [Choice(menu.index("end"), value=7.0) for menu in menus]
+
+    env = counter()
+    collector = Collector(lambda: env, SilentReflector(), Certain(), seed=0, num_envs=1)
+    plan = training_episodes([Assignment(env.tasks("train")[0])], seed=0, iteration=0)
+    (trajectory,) = collector.play(plan, greedy=False).trajectories
+    assert trajectory.truncated
+    assert trajectory.final_value == 7.0
 
 
 def test_what_is_not_on_the_menu_takes_a_turn_and_is_not_played() -> None:

@@ -176,7 +176,8 @@ class TextEnvironment(gymnasium.Env[str, Any]):
         number = operator.index(action)
         if 0 <= number < len(self._menu):
             return self._menu[number]
-        text = f"action {number}"
+        # not the number itself: an integer may have more digits than Python writes
+        text = f"action {number}" if abs(number) < 10**9 else "action of a large number"
         while text in self._menu:
             text += "?"
         return text

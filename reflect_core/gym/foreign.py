@@ -162,7 +162,9 @@ class GymnasiumEnvironment:
         )
         episode.episode_return += float(reward)
         episode.over = bool(terminated or truncated or late)
-        episode.menu = () if episode.over else self._menu(episode.info)
+        cut = bool(truncated) and not (terminated or late)
+        # what would have followed a cut is estimated on the state that was reached, menu and all
+        episode.menu = () if episode.over and not cut else self._menu(episode.info)
         ending = Ending(
             episode.observation,
             float(reward),
@@ -176,7 +178,7 @@ class GymnasiumEnvironment:
             observation=self._observe(),
             reward=self.game.reward_scale * float(reward),
             terminated=bool(terminated) or late,
-            truncated=bool(truncated) and not (terminated or late),
+            truncated=cut,
             success=episode.over and bool(self.game.success(ending)),
         )
 

@@ -229,9 +229,16 @@ def _reason(
         return "gone while reading"
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
         return "pipes, sockets and devices"
-    if stat.S_ISDIR(mode) and any(Path(entry.path, own).exists() for own in OWN):
+    if stat.S_ISDIR(mode) and any(_has(entry.path, own) for own in OWN):
         return "runs of reflect"
     return None
+
+
+def _has(folder: str, name: str) -> bool:
+    try:
+        return Path(folder, name).exists()
+    except OSError:  # closed: that is told when it is to be listed
+        return False
 
 
 def _link_reason(link: str, root: str) -> str:

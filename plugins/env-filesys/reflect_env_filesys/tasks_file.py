@@ -44,10 +44,10 @@ def read_tasks_file(place: str) -> list[FileTask]:
     """
     try:
         items = json.loads(Path(place).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # JSON and UTF-8 errors are ValueErrors
+    except (OSError, ValueError, RecursionError) as error:  # JSON and UTF-8 errors are ValueErrors
         raise ConfigError(
             f"the task file '{shown_name(place)}' cannot be read",
-            why=str(error),
+            why=str(error) or type(error).__name__,
             then="tasks=FILE.json with a list of tasks in AutoExplore's format",
         ) from error
     if not isinstance(items, list):

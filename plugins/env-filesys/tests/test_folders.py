@@ -212,7 +212,13 @@ def test_a_folder_that_cannot_be_listed(make_folder: Make, monkeypatch: pytest.M
             raise PermissionError(path)
         return scandir(path)
 
+    def closed(self: Path) -> bool:  # as Path.exists, where one may not look into the folder
+        if self.parent.name == "closed":
+            raise PermissionError(self)
+        return self.is_file()
+
     monkeypatch.setattr("reflect_env_filesys.snapshot.os.scandir", refuse)
+    monkeypatch.setattr("reflect_env_filesys.snapshot.Path.exists", closed)
     taken = snapshot(root)
     assert taken.notes == ("left out, folders that cannot be listed: 1",)
     assert taken.root.folders == ()

@@ -104,6 +104,7 @@ def test_questions_without_text_are_passed_over(published: Path) -> None:
     ("content", "why"),
     [
         ("{", "Expecting property name"),
+        ("[" * 100_000, "recursion"),
         ("{}", "it holds a dict, not a list of tasks"),
         ("[1]", "task 0: it is a int, not an object"),
         ('[{"question": "?", "root": "r"}]', "task 0: filename is missing"),

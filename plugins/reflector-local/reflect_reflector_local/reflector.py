@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from reflect_core import Draws, State
-from reflect_core.alarms import Alarms
+from reflect_core.alarms import Alarms, truncated
 from reflect_core.grounding import named_action
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
@@ -85,10 +85,12 @@ class LocalReflector:
         rollout = self.settings.rollout
         encoder = self.models.encoder
         room = rollout.max_reflection_tokens
-        prompts = [
-            encoder.prompt(reflector_segments(state, history=rollout.history), room=room).ids
+        encoded = [
+            encoder.prompt(reflector_segments(state, history=rollout.history), room=room)
             for state in states
         ]
+        prompts = [prompt.ids for prompt in encoded]
+        truncated(sum(prompt.dropped > 0 for prompt in encoded), self.alarms)
         argmax = greedy or rollout.reflection_temperature == 0
         reflections = [""] * len(states)
         cut = 0
