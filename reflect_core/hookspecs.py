@@ -51,14 +51,17 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[object] | None = None,
+    neutral: bool = False,
     **metadata: Any,
 ) -> T:
     """A field of a part's config class: an option with its default and one line of help.
 
     Its type may be ``int``, ``float``, ``bool``, ``str``, ``Literal[...]``, ``tuple[X, ...]``,
     any of these ``| None``, or whatever else cattrs can structure. The bounds are inclusive
-    and hold where the value is a number; they are checked when a run is configured. The name
-    ``name`` is taken: it is how the part itself is chosen.
+    and hold where the value is a number; they are checked when a run is configured. A ``neutral``
+    option decides how something is done and never what comes of it (a time-out, a budget): two
+    runs that differ in nothing else have the same stages. The name ``name`` is taken: it is how
+    the part itself is chosen.
 
     >>> @attrs.frozen
     ... class MazeConfig:
@@ -68,6 +71,7 @@ def option(
     """
     limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
     metadata |= {key: limit for key, limit in limits.items() if limit is not None}
+    metadata["neutral"] = neutral
     return attrs.field(default=default, metadata={"help": help, **metadata})
 
 

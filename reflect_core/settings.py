@@ -106,12 +106,16 @@ class RolloutSettings:
         minimum=0,
     )
     worker_timeout: float = option(
-        120.0, "Seconds that one call of an environment in a worker may take.", minimum=0.01
+        120.0,
+        "Seconds that one call of an environment in a worker may take.",
+        minimum=0.01,
+        neutral=True,
     )
     worker_memory: float = option(
         2048.0,
         "MiB above which a worker is replaced between episodes; 0 for no limit.",
         minimum=0,
+        neutral=True,
     )
     failed_episodes: float = option(
         0.05, "Share of failed episodes above which the run stops.", minimum=0, maximum=1

@@ -9,10 +9,10 @@ import attrs
 import pytest
 from toy import lamps_registry, settings
 
-from reflect_core import config, plugins
-from reflect_core.ablation.arms import REFERENCE, arms_of, choose
+from reflect_core import config, folders, plugins
+from reflect_core.ablation.arms import REFERENCE, arms_of, choose, own_arm
 from reflect_core.ablation.costs import Costs, costs
-from reflect_core.ablation.identity import SHARED, adopt, stage_keys
+from reflect_core.ablation.identity import SHARED, adopt, renewed, stage_keys
 from reflect_core.ablation.study import Study, default_jobs, needed_stages
 from reflect_core.ablation.table import gather, write
 from reflect_core.cli.app import main
@@ -96,6 +96,63 @@ def test_what_comes_later_does_not(registry, base, word):
     assert keys(registry, base, word) == keys(registry, base)
 
 
+def test_what_changes_no_outcome_changes_no_key(registry, base):
+    asked = config.override(
+        registry, base, ["teacher=openai", "teacher.model=m", "teacher.when_spent=stop"]
+    )
+    spent = ["teacher.budget=5", "teacher.timeout=3", "rollout.worker_timeout=9"]
+    assert keys(registry, asked, *spent) == keys(registry, asked)
+    assert keys(registry, asked, "teacher.max_tokens=5") != keys(registry, asked)
+    other = config.override(registry, asked, [*spent, "train.iterations=7"])
+    made = renewed(other, asked)
+    assert made.teacher == asked.teacher and made.rollout == asked.rollout
+    assert made.train == other.train
+    assert renewed(base, asked).teacher == base.teacher
+
+
+def test_a_raised_budget_goes_to_arms_that_were_prepared(registry, base, tmp_path):
+    def study(*words):
+        made = config.override(registry, base, ["teacher=openai", "teacher.model=m", *words])
+        return Study(tmp_path, registry, made, choose(arms_of(made), ["warmup"]), (0,), 1)
+
+    first = study("teacher.budget=5")
+    (job,) = [job for job in first._plan() if job.arm.name == "warmup"]
+    first._prepare(job)
+    study("teacher.budget=9")._renew(job)
+    assert folders.open_run(job.folder, registry).teacher.options.budget == 9
+    assert folders.open_run(job.folder, registry).train.iterations == 0
+
+
+def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
+    made = own_arm("grpo=trainer=grpo 'teach.stages=all'", base, registry, {"random"})
+    assert (made.name, made.overrides, made.row) == (
+        "grpo", ("trainer=grpo", "teach.stages=all"), "trained",
+    )  # fmt: skip
+    assert own_arm("s=train.iterations=0", base, registry, ()).row == "warmup"
+    assert own_arm("f=policy=follow", base, registry, ()).row == "follow"
+    known = arms_of(base, more=[made])
+    assert [each.name for each in known][-2:] == ["grpo", REFERENCE]
+    chosen = [each.name for each in choose(known, ["warmup"], always=["grpo"])]
+    assert chosen == ["warmup", "grpo", REFERENCE]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("random=trainer=grpo", "another one is"),
+        ("Two words=trainer=grpo", "small letters"),
+        ("mine=", "changes nothing"),
+        ("mine", "changes nothing"),
+        ("mine=trainr=grpo", "trainer"),
+        ("mine=trainer.lr=fast", "trainer.lr"),
+    ],
+)
+def test_an_arm_that_is_none_is_refused(registry, base, text, told):
+    with pytest.raises(ConfigError) as caught:
+        own_arm(text, base, registry, {"random"})
+    assert told in str(caught.value)
+
+
 def test_the_curriculum_is_added_where_there_is_none_and_taken_away_where_there_is(registry, base):
     assert arm(base, "depth").overrides == ("curriculum=depth",)
     curved = config.override(registry, base, ["curriculum=depth"])
@@ -107,6 +164,9 @@ def test_the_curriculum_is_added_where_there_is_none_and_taken_away_where_there_
 def test_without_reflections_the_policy_has_the_updates_of_both_players(registry, base):
     made = config.override(registry, base, arm(base, "no-reflection").overrides)
     assert made.sft.policy_updates == base.sft.policy_updates + base.sft.reflector_updates
+    told = [each for each in arms_of(base, reflector_learns=False) if each.name == "no-reflection"]
+    made = config.override(registry, base, told[0].overrides)
+    assert made.sft.policy_updates == base.sft.policy_updates
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -307,6 +367,21 @@ def test_another_study_in_the_same_folder_is_refused(tmp_path, capsys):
     assert "is not a list of seeds" in capsys.readouterr().err
     assert main(["ablate", "--env", "filesys", "--seed", "1"]) == 2
     assert "--seeds" in capsys.readouterr().err
+
+
+def test_a_study_goes_on_with_other_neutral_options_and_with_no_others(
+    tmp_path, monkeypatch, capsys
+):
+    seen = []
+    monkeypatch.setattr(Study, "run", lambda self, progress: seen.append(self.base) or 1 / 0)
+    command = ["ablate", "--env", "filesys", "--out", str(tmp_path), *SHORT]
+    for timeout in (3, 4):
+        with pytest.raises(ZeroDivisionError):
+            main([*command, f"rollout.worker_timeout={timeout}"])
+    assert [made.rollout.worker_timeout for made in seen] == [3, 4]
+    assert "worker_timeout = 4.0" in (tmp_path / "study.toml").read_text()
+    assert main([*command, "train.iterations=7"]) == 2
+    assert "other settings" in capsys.readouterr().err
 
 
 def test_stage_keys_are_the_same_in_every_process(base):

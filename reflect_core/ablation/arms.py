@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from reflect_core import config
 from reflect_core.errors import ConfigError, choices
+from reflect_core.plugins import Registry
 from reflect_core.settings import Settings
 
-__all__ = ["REFERENCE", "Arm", "arms_of", "choose"]
+__all__ = ["REFERENCE", "Arm", "arms_of", "choose", "own_arm"]
 
 REFERENCE = "reflect-rl"
 """The arm that every other one is compared with."""
@@ -35,19 +39,26 @@ class Arm:
 
 
 def arms_of(
-    base: Settings, *, baselines: Mapping[str, str] | None = None, levels: int = 2
+    base: Settings,
+    *,
+    baselines: Mapping[str, str] | None = None,
+    levels: int = 2,
+    reflector_learns: bool = True,
+    more: Sequence[Arm] = (),
 ) -> tuple[Arm, ...]:
     """All arms for a configuration, in the order of the table.
 
     Where the configuration has a curriculum, an arm takes it away; else, one adds the curriculum
     ``depth``, if the tasks have several levels. The policy without reflections is given the
-    warm-up updates of both players.
+    warm-up updates of all players that learn.
 
     Args:
         base: The configuration of the whole method.
         baselines: Policies without a model that the environment thinks worth a row, and their
             titles.
         levels: How many levels the train tasks have.
+        reflector_learns: Whether the configuration's reflector is warmed up.
+        more: Arms of the user's own.
     """
     curriculum: tuple[Arm, ...] = ()
     if base.curriculum.name != "uniform":
@@ -57,8 +68,8 @@ def arms_of(
     elif levels > 1:
         curriculum = (Arm("depth", "with the curriculum depth", ("curriculum=depth",), "trained"),)
     silent = ("reflector=none",)
-    both = base.sft.reflector_updates + base.sft.policy_updates
-    alone = (*silent, f"sft.policy_updates={both}")
+    updates = base.sft.policy_updates + reflector_learns * base.sft.reflector_updates
+    alone = (*silent, f"sft.policy_updates={updates}")
     untaught = ("teach.episodes=0",)
     return (
         Arm("random", "random legal action", ("policy=random", *silent, *untaught), "random"),
@@ -71,7 +82,7 @@ def arms_of(
         Arm(
             "warmup-equal",
             "warm-up only, given the same wall time",
-            ("train.iterations=0",),
+            ("train.iterations=0", "teach.share=1.0"),  # it may also learn from RL's tasks
             "warmup",
             longer_than=REFERENCE,
         ),
@@ -85,12 +96,46 @@ def arms_of(
         ),
         Arm("no-negatives", "without negative examples", ("teach.negatives=0",), "trained"),
         *curriculum,
+        *more,
         Arm(REFERENCE, "Reflect-RL", (), "trained"),
     )
 
 
-def choose(arms: Sequence[Arm], names: Sequence[str]) -> tuple[Arm, ...]:
+def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str]) -> Arm:
+    """The arm that ``NAME=WORDS`` asks for, WORDS as a shell would part them.
+
+    It is judged by its policy after RL, or where it has no RL by the one it has.
+
+    Raises:
+        ConfigError: The name is taken or no word, or the settings are none.
+    """
+    name, _, words = text.partition("=")
+    if not re.fullmatch("[a-z0-9][a-z0-9_-]*", name) or name in taken:
+        raise ConfigError(
+            f"an arm cannot be called {name!r}",
+            why="another one is" if name in taken else "a name has small letters, digits, - and _",
+            then='--arm "NAME=KEY=VALUE KEY=VALUE ..."',
+        )
+    overrides = tuple(shlex.split(words))
+    if not overrides:
+        raise ConfigError(
+            f"the arm {name!r} changes nothing", then=f'--arm "{name}=KEY=VALUE KEY=VALUE ..."'
+        )
+    made = config.override(registry, base, overrides)
+    learns = registry.find("policy", made.policy.name).spec.trainable
+    row = ("trained" if made.train.iterations else "warmup") if learns else made.policy.name
+    return Arm(name, " ".join(overrides), overrides, row)
+
+
+def choose(
+    arms: Sequence[Arm], names: Sequence[str], *, always: Collection[str] = ()
+) -> tuple[Arm, ...]:
     """The arms of these names, and those that they need; all where none are named.
+
+    Args:
+        arms: To choose from.
+        names: The words after ``--arms``.
+        always: Names that need not be among them.
 
     Raises:
         ConfigError: A name is not an arm's.
@@ -101,6 +146,6 @@ def choose(arms: Sequence[Arm], names: Sequence[str]) -> tuple[Arm, ...]:
             raise ConfigError(
                 f"no arm is called {name!r}", details=choices(name, known, called="arms")
             )
-    wanted = {*(names or known), REFERENCE}
+    wanted = {*(names or known), *always, REFERENCE}
     wanted |= {arm.longer_than for arm in arms if arm.name in wanted and arm.longer_than}
     return tuple(arm for arm in arms if arm.name in wanted)

@@ -20,7 +20,7 @@ from reflect_core import config, folders
 from reflect_core.ablation.arms import Arm
 from reflect_core.ablation.children import Children
 from reflect_core.ablation.costs import seconds
-from reflect_core.ablation.identity import SHARED, adopt, stage_keys
+from reflect_core.ablation.identity import SHARED, adopt, renewed, stage_keys
 from reflect_core.errors import ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.plugins import Registry
@@ -169,6 +169,8 @@ class Study:
         """Run one arm to its end; what went wrong, or nothing."""
         if not (job.folder / folders.CONFIG).exists():
             self._prepare(job)
+        else:
+            self._renew(job)
         if RunFolder(job.folder).finished("eval"):
             return ""
         log = job.folder.parent / f"{job.arm.name}.log"
@@ -197,6 +199,15 @@ class Study:
             donor = self._donor(stage, key, job)
             if donor is not None and not shared.finished(stage):
                 adopt(shared, donor, stage)
+        self._write(job, settings)
+
+    def _renew(self, job: _Job) -> None:
+        """Take over the study's neutral options, such as a budget that was raised."""
+        old = folders.open_run(job.folder, self.registry)
+        if (new := renewed(old, self.base)) != old:
+            self._write(job, new)
+
+    def _write(self, job: _Job, settings: Settings) -> None:
         text = config.dump(settings, config.versions(self.registry, settings))
         write_atomic(job.folder / folders.CONFIG, text)
 

@@ -75,7 +75,8 @@ class Table:
             "a seed (with one seed, Wilson's for success); differences are paired by seed and "
             "task, in percentage points. Three seeds are few: such intervals are somewhat too "
             "narrow. Updates, tokens (read in rollouts and learnt from) and minutes are of one "
-            "seed's learning, evaluation left out; a stage that arms share counts for each."
+            "seed's learning, evaluation left out; a stage that arms share counts for each. "
+            "Tasks for practice are RL's alone."
         )
 
     def plain(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.runfolder import STUDY
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reflect_core.ablation.arms import Arm
     from reflect_core.hookspecs import EnvironmentSpec
     from reflect_core.plugins import Registry
     from reflect_core.records import Task
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 @click.command(cls=WithKeys)
 @configuring
 @click.option("--arms", metavar="A,B,...", help="Only these arms.  [all]")
+@click.option(
+    "--arm", "own", metavar='"NAME=WORDS"', multiple=True, help="One more, by its KEY=VALUE words."
+)
 @click.option("--seeds", metavar="0,1,...", default="0,1,2", show_default=True, help="Of the runs.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Arms side by side.  [by model and cores]")
 @click.option("--dry-run", is_flag=True, help="Show the arms, and do nothing.")
@@ -32,6 +39,7 @@ def ablate(
     out: Path | None,
     file: Path | None,
     arms: str | None,
+    own: tuple[str, ...],
     seeds: str,
     jobs: int | None,
     dry_run: bool,
@@ -44,7 +52,7 @@ def ablate(
     """
     from reflect_core import config, files, plugins
     from reflect_core.ablation import table
-    from reflect_core.ablation.arms import arms_of, choose
+    from reflect_core.ablation.arms import arms_of, choose, own_arm
     from reflect_core.ablation.study import Study, default_jobs
     from reflect_core.digests import tasks_digest
     from reflect_core.progress import make_progress
@@ -55,12 +63,17 @@ def ablate(
     base = config.resolve(registry, file=file, overrides=overrides, flags=flags)
     environment: Any = registry.find("environment", base.env.name).spec
     tasks = _tasks(environment, base)
-    known = arms_of(
-        base,
-        baselines=_baselines(environment, registry),
-        levels=len({task.level for task in tasks if task.split == "train"}),
-    )
-    chosen = choose(known, _words(arms))
+    asked: dict[str, Any] = {
+        "baselines": _baselines(environment, registry),
+        "levels": len({task.level for task in tasks if task.split == "train"}),
+        "reflector_learns": registry.find("reflector", base.reflector.name).spec.trainable,
+    }
+    more: list[Arm] = []
+    for text in own:
+        taken = {arm.name for arm in arms_of(base, more=more, **asked)}
+        more.append(own_arm(text, base, registry, taken))
+    known = arms_of(base, more=more, **asked)
+    chosen = choose(known, _words(arms), always=[arm.name for arm in more])
     if dry_run:
         for arm in chosen:
             click.echo(f"{arm.name:<14} {arm.title:<40} {' '.join(arm.overrides)}")
@@ -69,7 +82,7 @@ def ablate(
     folders.make(folder)
     about = {**config.versions(registry, base), "tasks": tasks_digest(tasks)}
     about.pop("platform")  # a new kernel does not make another study
-    _same_study(folder, config.dump(base, about))
+    _same_study(folder, base, about, registry)
     study = Study(folder, registry, base, chosen, _numbers(seeds), jobs or default_jobs(base))
     with files.lock(folder):
         study.run(make_progress())
@@ -92,25 +105,47 @@ def _baselines(environment: EnvironmentSpec, registry: Registry) -> dict[str, st
     return {spec.name: spec.summary or spec.name for spec in specs}
 
 
-def _same_study(folder: Path, text: str) -> None:
-    """Note the configuration of a new study; refuse another one in the folder of an old.
+def _same_study(
+    folder: Path, base: Settings, about: Mapping[str, object], registry: Registry
+) -> None:
+    """Note the configuration of a study; refuse another one in the folder of an old.
+
+    Neutral options, such as an endpoint's budget, may change from one call to the next.
 
     Raises:
         ReflectError: The folder holds a study with other settings, or something else.
     """
-    from reflect_core import files
+    from reflect_core import config, files
 
-    path = folder / STUDY
+    path, text = folder / STUDY, config.dump(base, about)
     if not path.exists():
         if {each.name for each in folder.iterdir()} - {files.LOCK}:
             raise ReflectError(f"{folder} is not empty", then="choose another --out")
         files.write_atomic(path, text)
-    elif path.read_text(encoding="utf-8") != text:
+        return
+    old = path.read_text(encoding="utf-8")
+    if old == text:
+        return
+    if _alike(old, text, base, registry):
+        files.write_atomic(path, text)
+    else:
         raise ReflectError(
             f"{folder} holds an ablation with other settings",
             why=f"its {STUDY} has other settings, versions or tasks than this command",
             then="give the settings that it began with, or choose another --out",
         )
+
+
+def _alike(old: str, new: str, base: Settings, registry: Registry) -> bool:
+    """Whether two studies' configurations differ in neutral options alone."""
+    from reflect_core import config
+    from reflect_core.ablation.identity import renewed
+
+    try:
+        same = tomllib.loads(old).get(config.VERSIONS) == tomllib.loads(new).get(config.VERSIONS)
+        return same and renewed(config.loads(registry, old), base) == base
+    except (ValueError, ReflectError):
+        return False
 
 
 def _words(text: str | None) -> list[str]:

@@ -24,8 +24,9 @@ _NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
 _TRY_AGAIN = {408, 409, 425, 429}
 _PROMPT_REFUSED = {"content_filter", "content_policy_violation"}
 _HINTS = {
-    400: "check the options: some models refuse temperature (=none) or need another "
-    "token_parameter; a prompt that is too long is shortened by rollout.history",
+    400: "check the options: some models refuse a temperature (temperature=none) or that of "
+    "greedy answers (greedy_temperature=none), or need another token_parameter; a prompt that "
+    "is too long is shortened by rollout.history",
     401: "check the key in {key_env}, and that base_url is the endpoint it belongs to",
     402: "the endpoint wants to be paid first; answers so far are stored",
     403: "check that the key in {key_env} may use this model",

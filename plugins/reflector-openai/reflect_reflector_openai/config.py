@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 import attrs
@@ -37,12 +38,22 @@ def _plain_url(config: object, field: object, url: str) -> None:
         )
 
 
+def _variable(config: object, field: object, name: str | None) -> None:
+    """Refuse what is no name of a variable, and may be the key itself, without showing it."""
+    if name is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(
+            "key_env must be the name of an environment variable that holds the key, as "
+            f"{OPENAI_KEY_ENV} is, and never the key itself"
+        )
+
+
 @attrs.frozen
 class OpenAIConfig:
     """Which endpoint is asked, how it writes, and what it may cost.
 
     Raises:
-        ValueError: ``base_url`` is no URL, or holds a password or a query.
+        ValueError: ``base_url`` is no URL, or holds a password or a query; ``key_env`` is no
+            name of a variable.
     """
 
     base_url: str = attrs.field(
@@ -51,10 +62,18 @@ class OpenAIConfig:
         metadata={"help": "Address of the endpoint, up to the part before /chat/completions."},
     )
     model: str | None = option(None, "Name of the model, as the endpoint calls it.")
-    key_env: str | None = option(
-        None,
-        "Environment variable that holds the key, which goes to base_url; none: OPENAI_API_KEY "
-        "for OpenAI's own address, and no key for any other.",
+    key_env: str | None = attrs.field(
+        default=None,
+        validator=_variable,
+        metadata={
+            "help": "Environment variable that holds the key, which goes to base_url; none: "
+            "OPENAI_API_KEY for OpenAI's own address, and no key for any other."
+        },
+    )
+    greedy_temperature: float | None = option(
+        0.0,
+        "Of greedy reflections; none: as temperature says, for models that refuse 0.",
+        minimum=0,
     )
     temperature: float | None = option(
         1.0, "Of the sampling; none: not sent, for models that refuse it.", minimum=0
@@ -80,6 +99,7 @@ class OpenAIConfig:
         None,
         "Tokens that the requests of this cache may cost in all; 0: only stored answers.",
         minimum=0,
+        neutral=True,
     )
     when_spent: str = option(
         "stop",
@@ -89,17 +109,25 @@ class OpenAIConfig:
     cache: str | None = option(
         None,
         "SQLite file of the answers, which runs may share; none: answers.sqlite of the run.",
+        neutral=True,
     )
-    concurrency: int = option(8, "Requests under way at once.", minimum=1)
+    concurrency: int = option(8, "Requests under way at once.", minimum=1, neutral=True)
     timeout: float = option(
-        120.0, "Seconds without a byte after which an answer is given up.", minimum=0.001
+        120.0,
+        "Seconds without a byte after which an answer is given up.",
+        minimum=0.001,
+        neutral=True,
     )
-    retries: int = option(6, "Further tries of a request that failed.", minimum=0)
+    retries: int = option(6, "Further tries of a request that failed.", minimum=0, neutral=True)
     backoff: float = option(
-        1.0, "Seconds before the first retry, drawn around it; doubled at each.", minimum=0
+        1.0,
+        "Seconds before the first retry, drawn around it; doubled at each.",
+        minimum=0,
+        neutral=True,
     )
     max_wait: float = option(
         120.0,
         "Longest wait in seconds before a retry; a server that asks for more stops the run.",
         minimum=0,
+        neutral=True,
     )

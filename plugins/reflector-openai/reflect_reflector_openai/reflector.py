@@ -51,7 +51,7 @@ class OpenAIReflector:
     ) -> list[str]:
         """One reflection per state, in order; empty where the endpoint gave none.
 
-        Greedy reflections are asked for at temperature 0, and all draws share one.
+        Greedy reflections are asked for at temperature 0 by default, and all draws share one.
 
         Raises:
             ReflectError: The endpoint cannot be used, or its budget is spent.
@@ -116,9 +116,9 @@ class OpenAIReflector:
     def _request(self, question: Question, draws: Draws, *, greedy: bool) -> Request:
         config = self.config
         temperature = config.temperature
-        if greedy and temperature is not None:
-            temperature = 0.0
-        # where a model refuses to be told a temperature, one answer must do for greedy ones
+        if greedy and temperature is not None and config.greedy_temperature is not None:
+            temperature = config.greedy_temperature
+        # where a model refuses to be told this, or any, one answer must do for greedy ones
         sampled = not greedy and temperature != 0
         draw = stream_seed(draws.seed, *draws.name, "endpoint") if sampled else None
         body = {

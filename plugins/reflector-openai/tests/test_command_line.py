@@ -78,6 +78,10 @@ def test_a_users_mistakes_are_told_without_a_traceback(reflect):
         code, _, errors = reflect("run", *words(server, "reflector.base_url=localhost"))
         assert code == 2
         assert "base_url must begin with http" in errors
+        code, out, errors = reflect("run", *words(server, "reflector.key_env=sk-live-1234"))
+        assert code == 2
+        assert "never the key itself" in errors
+        assert "1234" not in out + errors
         code, _, errors = reflect("run", *words(server, "reflector.budget=100"))
         assert code == 2
         assert "budget" in errors

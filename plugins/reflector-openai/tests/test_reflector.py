@@ -84,6 +84,15 @@ def test_a_draw_has_an_answer_of_its_own_and_greedy_needs_none(part):
     assert [body["temperature"] for body in server.bodies] == [1.0, 1.0, 1.0, 0.0]
 
 
+def test_where_zero_is_refused_greedy_answers_are_asked_for_as_the_others(part):
+    with FaultyServer(reply=saying(*"abc")) as server:
+        one = part(server, greedy_temperature=None)
+        one.reflect([room(0)] * 2, [draws(1), draws(2)], greedy=False)
+        greedy = one.reflect([room(0)] * 2, [draws(1), draws(2)], greedy=True)
+    assert len(set(greedy)) == 1, "all draws share one"
+    assert [body["temperature"] for body in server.bodies] == [1.0] * 3
+
+
 def test_at_temperature_zero_all_draws_share_an_answer(part):
     with FaultyServer() as server:
         one = part(server, temperature=0.0)
