@@ -129,12 +129,14 @@ class ReflectorSpec(Spec):
         needs_expert: Ask the environment's expert at every turn and pass its word along.
         trainable: The warm-up stage fits it (it then has ``fit``, ``save`` and ``load``).
         teaches: It can be chosen with ``--teacher NAME`` (it then has ``advise``).
+        remote: Every answer is asked for elsewhere and may cost money: a plan counts requests.
     """
 
     factory: Callable[[Any, Context], Reflector]
     needs_expert: bool = False
     trainable: bool = False
     teaches: bool = False
+    remote: bool = False
 
 
 @attrs.frozen(kw_only=True)

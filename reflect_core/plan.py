@@ -57,17 +57,24 @@ def describe(session: Session) -> list[str]:
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable
-    count, exact = _counter(session) if uses_model else ((lambda text: 0), True)
+    asks = session.reflector_spec.remote or _remote_teacher(session)
+    count, exact = _counter(session, uses_model=uses_model)
     sample = _sample(session, count)
     if uses_model:
         lines.append(f"model: {_size(session)}")
     lines += [f"{name}: {what}" for name, what in _stages(session, sample)]
-    if uses_model:
+    if uses_model or asks:
         how = "the model's tokenizer" if exact else f"{CHARACTERS} characters a token"
         lines.append(
             f"tokens are estimates by {how}, from {EPISODES} episodes of "
             f"{sample.turns:.1f} turns on the mean; a turn's prompts: reflector "
             f"{sample.reflector:.0f}, policy {sample.policy:.0f} tokens"
+        )
+    if asks:
+        lines.append(
+            "requests to an endpoint cost, beside these tokens, its instructions at every turn and "
+            "whatever the model thinks; stored answers cost nothing; the most that all may cost "
+            "is the option budget"
         )
     if settings.policy.name != "lm" and not session.policy_spec.trainable:
         lines.append(f"the policy {settings.policy.name} does not learn: nothing is trained by RL")
@@ -80,6 +87,7 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
     reflects = session.reflector_spec.trainable
     learns = session.policy_spec.trainable
     taught = settings.teach.episodes > 0 and (reflects or learns)
+    remote = session.reflector_spec.remote * settings.rollout.reflect_probability
     asked = reflects * settings.rollout.reflect_probability
     turn = asked * (sample.reflector + sample.reflection) + learns * sample.policy
     found = []
@@ -90,7 +98,13 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
                 "teach",
                 f"{settings.teach.episodes} episodes by {settings.teacher.name} "
                 f"over {shown} tasks, {settings.teach.negatives:g} negative examples each; "
-                f"RL plays {left} tasks",
+                f"RL plays {left} tasks"
+                + _requests(
+                    _remote_teacher(session)
+                    * settings.teach.episodes
+                    * (sample.turns + settings.teach.negatives),
+                    sample,
+                ),
             )
         )
     if taught and reflects:
@@ -105,27 +119,44 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
         )
     if learns and train.iterations:
         turns = train.iterations * train.episodes * sample.turns
+        # the first validation is before the first update, the last one after the last
+        validations = 1 + -(-train.iterations // train.valid_every)
+        played = turns + validations * train.valid_episodes * sample.turns
         epochs = getattr(settings.trainer.options, "update_epochs", 1)
         found.append(
             (
                 f"train {settings.trainer.name}",
                 f"{train.iterations} iterations of {train.episodes} episodes, curriculum "
-                f"{settings.curriculum.name}, {_count(turns * turn)} tokens read, "
-                f"at most {_count(turns * epochs * sample.policy)} learnt",
+                f"{settings.curriculum.name}, {validations} validations of {train.valid_episodes}, "
+                f"{_count(played * turn)} tokens read, "
+                f"at most {_count(turns * epochs * sample.policy)} learnt"
+                + _requests(remote * played, sample),
             )
         )
     # the policy after the warm-up and after RL; others need no model
     rows = max(1, bool(taught and learns) + bool(learns and train.iterations))
     decodings = 2 if evaluation.decoding == "both" else 1
-    read = rows * decodings * evaluation.episodes * sample.turns * turn
+    acted = rows * decodings * evaluation.episodes * sample.turns
     found.append(
         (
             "eval",
             f"{evaluation.episodes} {evaluation.split} episodes, decoding {evaluation.decoding}, "
-            f"{_count(read)} tokens read",
+            f"{_count(acted * turn)} tokens read" + _requests(remote * acted, sample),
         )
     )
     return found
+
+
+def _remote_teacher(session: Session) -> bool:
+    name = session.settings.teacher.name
+    return bool(session.registry.find("reflector", name).spec.remote)
+
+
+def _requests(number: float, sample: Sample) -> str:
+    """What is asked of an endpoint: the state, its menu, and an answer for each request."""
+    if not number:
+        return ""
+    return f", {_count(number)} requests of {_count(number * sample.policy)} tokens in all"
 
 
 def _sample(session: Session, count: Callable[[str], int]) -> Sample:
@@ -178,11 +209,11 @@ def _reflection(session: Session, count: Callable[[str], int]) -> float:
     return _mean(lengths)
 
 
-def _counter(session: Session) -> tuple[Callable[[str], int], bool]:
+def _counter(session: Session, *, uses_model: bool) -> tuple[Callable[[str], int], bool]:
     """Counts the tokens of a text, and whether it does so exactly."""
     from reflect_core.lm.size import local_tokenizer
 
-    tokenizer = local_tokenizer(session.settings.model)
+    tokenizer = local_tokenizer(session.settings.model) if uses_model else None
     if tokenizer is None:
         return (lambda text: -(-len(text) // CHARACTERS)), False
     return (lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])), True

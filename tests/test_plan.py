@@ -84,6 +84,23 @@ def test_mistakes_about_rl_are_found_before_the_warm_up(model_folder, tmp_path, 
     assert not (tmp_path / "r" / "data").exists()
 
 
+def test_what_an_endpoint_will_be_asked_is_told(model_folder, tmp_path):
+    registry = lamps_registry()
+    local = settings(model_folder("lfm2"))
+    assert not [line for line in plan(tmp_path, local) if "requests" in line]
+    asking = config.override(
+        registry, local, ["reflector=openai", "reflector.model=m", "teacher=openai",
+                          "teacher.model=m", "teach.negatives=1.5"]
+    )  # fmt: skip
+    told = dict(line.split(": ", 1) for line in plan(tmp_path, asking) if ": " in line)
+    # lamps have two turns: 6 episodes, each with 1.5 negatives beside them
+    assert re.search(r", 21 requests of [\d.]+ ?k? tokens in all$", told["teach"])
+    # 3 iterations of 6 episodes, validations of 4 at iterations 0, 2 and 3
+    assert re.search(rf", {2 * (3 * 6 + 3 * 4)} requests of ", told["train ppo"])
+    assert re.search(rf", {2 * 2 * 2 * 6} requests of ", told["eval"])
+    assert any("option budget" in line for line in plan(tmp_path, asking))
+
+
 def test_the_parts_that_are_left_out_are_not_planned(model_folder, tmp_path):
     made = settings(model_folder("lfm2"), reflector="none", train={"iterations": 0})
     stages = [line.split(":")[0] for line in plan(tmp_path, made)][1:-1]

@@ -75,4 +75,5 @@ def reflect_reflectors() -> Iterable[ReflectorSpec]:
         config=OpenAIConfig,
         summary="a model behind any OpenAI-compatible endpoint, as reflector or teacher",
         teaches=True,
+        remote=True,
     )
