@@ -36,14 +36,19 @@ def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
 def without_actions(reflection: str, legal_actions: Sequence[str]) -> str:
     """The reflection with every legal action that it holds word for word cut out.
 
-    What is left names no legal action, also not one that the cuts brought together.
+    What is left names no legal action, also not one that the cuts brought together, and none
+    with other blanks between its words.
 
-    >>> without_actions("Not here: cd src", ["cd src", "cd .."])
+    >>> without_actions("Not here: cd  src", ["cd src", "cd .."])
     'Not here:'
     """
-    reflection = _tidy(reflection)
-    while (index := named_action(reflection, legal_actions)) is not None:
-        reflection = _tidy(re.sub(_whole(legal_actions[index]), " ", reflection))
+    # of actions that hold one another, the longest first
+    patterns = [_whole(each, blanks=True) for each in sorted(legal_actions, key=len, reverse=True)]
+    before, reflection = None, _tidy(reflection)
+    while reflection != before:
+        before = reflection
+        for pattern in patterns:
+            reflection = _tidy(re.sub(pattern, " ", reflection))
     return reflection
 
 
@@ -51,8 +56,15 @@ def _tidy(text: str) -> str:
     return re.sub(r" {2,}", " ", text).strip()
 
 
-def _whole(action: str) -> str:
-    """A pattern for ``action`` that does not match inside a longer word."""
+def _whole(action: str, *, blanks: bool = False) -> str:
+    """A pattern for ``action`` that does not match inside a longer word.
+
+    Args:
+        action: As it stands on the menu.
+        blanks: Whether any blanks may stand between its words.
+    """
+    words = action.split() if blanks else []
+    action = action.strip() if words else action
     before = r"(?<!\w)" if re.match(r"\w", action) else ""
     after = r"(?!\w)" if re.search(r"\w\Z", action) else ""
-    return before + re.escape(action) + after
+    return before + (r"\s+".join(map(re.escape, words)) or re.escape(action)) + after

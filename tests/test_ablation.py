@@ -84,11 +84,17 @@ def test_an_arm_shares_what_its_overrides_cannot_reach(registry, base, name, sta
         "sft.lr=0.1",
         "model.dtype=bfloat16",
         "rollout.history=1",
+        "rollout.name_actions=false",
     ],
 )
 def test_whatever_reaches_a_warm_up_changes_its_key(registry, base, word):
     mine, whole = keys(registry, base, word), keys(registry, base)
     assert all(mine[stage] != whole[stage] for stage in ("sft reflector", "sft policy"))
+
+
+def test_how_often_is_reflected_reaches_the_policy_alone(registry, base):
+    mine, whole = keys(registry, base, "rollout.reflect_probability=0.5"), keys(registry, base)
+    assert {stage for stage in whole if mine[stage] != whole[stage]} == {"sft policy"}
 
 
 @pytest.mark.parametrize("word", ["trainer.lr=0.1", "train.iterations=9", "eval.episodes=9"])

@@ -25,6 +25,14 @@ def test_a_text_that_names_no_action_keeps_its_words(text, actions):
     assert without_actions(text, actions).split() == text.split()
 
 
+def test_an_action_with_other_blanks_is_cut_too():
+    assert without_actions("Now go\tto  north, not go to", ["go to north"]) == "Now , not go to"
+
+
+def test_of_actions_that_hold_one_another_the_whole_is_cut():
+    assert without_actions("open it: open it again", ["open it", "open it again"]) == ":"
+
+
 def test_cuts_that_bring_an_action_together_are_cut_again():
     assert without_actions("cd cd a b", ["cd a", "cd b"]) == ""
 
