@@ -68,4 +68,9 @@ def test_a_recipe_names_every_part_and_the_papers_constants(recipe):
     assert (made.model.dtype, made.rollout.temperature) == ("bfloat16", 1.0)
     assert made.sft.lr == made.trainer.options.lr == 2e-4
     assert made.reflector.options.tries == 1
+    # what this project has added to the method is off
+    assert not made.rollout.check_reflections
+    assert (made.trainer.options.keep_certain, made.trainer.options.target_kl) == (1.0, None)
+    assert made.teach.share == 1.0
+    assert not getattr(made.env.options, "invented", 0)
     assert made.sft.max_grad_norm == made.trainer.options.max_grad_norm == 0.3

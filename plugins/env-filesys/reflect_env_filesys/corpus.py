@@ -132,7 +132,8 @@ def _from_tree(config: FilesysConfig, seed: int) -> Corpus:
         pool = make_pool(snapshot.root, belongs, lambda path, _: path in askable)
         pool.count_tasks(targets)
         pools[split, ""] = pool
-    library = config.corpus == "stdlib" and config.root is None
+    # made-up names are those of modules: they go with no other choice of files
+    library = config.corpus == "stdlib" and config.root is None and config.pattern is None
     if library and config.kind == "find" and config.invented:
         _add_invented(config, tasks, pools, frozenset(path[-1] for path in paths))
     return Corpus(name, tasks, pools, division.divided, snapshot.notes)

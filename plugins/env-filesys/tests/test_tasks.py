@@ -240,6 +240,11 @@ def test_the_stdlib_folder_is_this_pythons() -> None:
     assert (Path(stdlib_folder()) / "hmac.py").is_file()
 
 
+def test_with_other_files_there_are_no_made_up_modules() -> None:
+    environment = FilesysEnvironment(FilesysConfig(pattern="*.txt"))
+    assert not [task for task in environment.tasks("train") if task.practice]
+
+
 def test_invented_names_are_for_training_and_nobody_elses() -> None:
     environment = FilesysEnvironment(FilesysConfig(invented=300))
     made = [task for task in environment.tasks("train") if task.data["root"]]
