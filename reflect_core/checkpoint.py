@@ -23,6 +23,7 @@ from reflect_core.files import read_json, write_json
 from reflect_core.runfolder import RunFolder
 
 FORMAT = 2
+"""1 had no hashes of the logs."""
 POLICY, TRAINER, STATE = "policy.safetensors", "trainer.pt", "state.json"
 REPLAY = "replay.safetensors"
 """Only where there is something to replay."""
@@ -116,13 +117,14 @@ def fitting(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # each part's own, in any form
-        what = error.what if isinstance(error, CheckpointError) else str(error)
+        if type(error).__name__ == "OutOfMemoryError":  # the GPU's
+            raise
         raise CheckpointError(
             f"the checkpoint {path} does not fit this run",
-            why=f"{type(error).__name__}: {what}".splitlines()[0],
+            why=f"{type(error).__name__}: {error}".splitlines()[0],
             then="remove this folder to resume from the checkpoint before it",
         ) from error
 
@@ -146,7 +148,7 @@ def _read(path: Path) -> Checkpoint:
     from safetensors.torch import load_file
 
     state = read_json(path / STATE)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") not in (1, FORMAT):
         raise CheckpointError(f"{STATE} has no format {FORMAT}")
     replays = REPLAY in state["sha256"]
     for name in (POLICY, TRAINER, *([REPLAY] if replays else [])):
@@ -158,7 +160,7 @@ def _read(path: Path) -> Checkpoint:
         trainer=torch.load(path / TRAINER, map_location="cpu", weights_only=True),
         curriculum=state["curriculum"],
         logs=state["logs"],
-        log_hashes=state["log_hashes"],
+        log_hashes=state["log_hashes"] if state["format"] == FORMAT else {},
         best_iteration=state["best_iteration"],
         best_success=state["best_success"],
         replay=load_arrays(str(path / REPLAY)) if replays else {},

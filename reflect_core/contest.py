@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from reflect_core import evaluation
+from reflect_core.alarms import truncated
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.errors import CheckpointError, ReflectError, choices
 from reflect_core.evaluation import Contestant
 from reflect_core.files import as_json, read_json, write_json
 from reflect_core.loop import success_rate
+from reflect_core.neutral import deciding
 from reflect_core.protocols import Policy
 from reflect_core.records import Trajectory
 from reflect_core.rollout import Collector, evaluation_episodes
@@ -35,12 +37,19 @@ def hold(session: Session) -> None:
         {
             "environment": session.about_environment(),
             "settings": attrs.asdict(settings),
-            "rollout": attrs.asdict(session.settings.rollout),
+            "rollout": deciding(session.settings.rollout),
             "stages": [stage for stage in ("sft", "train") if session.folder.finished(stage)],
         }
     )
-    if path.exists() and basis.items() <= _held(path).items():
-        return
+    if path.exists():
+        held = _held(path)
+        # older evaluations do not tell how they were played
+        if {**basis, "rollout": held.get("rollout", basis["rollout"])}.items() <= {
+            "rollout": basis["rollout"],
+            **held,
+        }.items():
+            _finish(session, held.get("alarms", {}))
+            return
     if settings.decoding not in evaluation.DECODINGS:
         raise ReflectError(
             f"eval.decoding = {settings.decoding!r} is unknown",
@@ -75,6 +84,7 @@ def hold(session: Session) -> None:
             failed_episodes=session.settings.rollout.failed_episodes,
             progress=advance,
         )
+    truncated(sum(row["truncated_prompts"] for row in rows), session.alarms)
     alarms = session.alarms.counted()
     write_json(
         path,
@@ -88,11 +98,22 @@ def hold(session: Session) -> None:
             "rows": rows,
         },
     )
-    if not session.folder.finished("eval"):
-        seconds = round(time.perf_counter() - started, 3)
-        session.folder.time({"stage": "eval", "seconds": seconds})
-        session.folder.log({"stage": "eval", "split": settings.split, "alarms": alarms})
-        session.folder.finish("eval")
+    _finish(session, alarms, seconds=round(time.perf_counter() - started, 3))
+
+
+def _finish(session: Session, alarms: Mapping[str, int], *, seconds: float | None = None) -> None:
+    """Note that the run's own evaluation is done; one beside it, or before RL, leaves no trace.
+
+    A run that was killed after the evaluation was written comes here with what it holds.
+    """
+    folder = session.folder
+    if session.beside or folder.finished("eval") or session.rl_is_ahead:
+        return
+    folder.rewind()  # a row that a kill left without its end
+    if seconds is not None:
+        folder.time({"stage": "eval", "seconds": seconds})
+    folder.log({"stage": "eval", "split": session.settings.eval.split, "alarms": dict(alarms)})
+    folder.finish("eval")
 
 
 def _held(path: Path) -> dict[str, Any]:

@@ -192,6 +192,8 @@ def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[
     for number, turn in enumerate(trajectory.transitions):
         state = watched.states[episode.turn_name(number)]
         assert state.hint is not None
+        if state.hint.given_up:
+            continue  # there is nobody to compare with
         legal = turn.observation.legal_actions
         index = named_action(turn.reflection, legal)
         turns.append(

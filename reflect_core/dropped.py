@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reflect_core.errors import EnvironmentFailure
+from reflect_core.errors import EnvironmentFailure, EnvironmentLost, ReflectError
 from reflect_core.records import Task
 from reflect_core.workers.wire import EnvironmentRaised
 
-__all__ = ["check_failures", "told_failure"]
+__all__ = ["check_failures", "concerns_all", "told_failure"]
 
 
 def told_failure(task: Task, error: Exception) -> str:
@@ -16,6 +16,11 @@ def told_failure(task: Task, error: Exception) -> str:
     # what was raised in a worker tells its own kind
     kind = "" if isinstance(error, EnvironmentRaised) else f"{type(error).__name__}: "
     return f"{task.task_id}: {kind}{error}"
+
+
+def concerns_all(error: Exception) -> bool:
+    """Whether no episode will go better: what a person can mend, and is told."""
+    return isinstance(error, ReflectError) and not isinstance(error, EnvironmentLost)
 
 
 def check_failures(failures: Sequence[str], total: int, limit: float) -> None:

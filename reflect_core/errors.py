@@ -74,6 +74,10 @@ class NoAdvice(ReflectError):
     """An expert does not know what is right in the present state: it has given up."""
 
 
+class EnvironmentLost(ReflectError):
+    """An environment's process ended again and again in one episode, which is dropped."""
+
+
 class EpisodeOver(RuntimeError):
     """``step`` was called on an episode that has ended or not begun.
 

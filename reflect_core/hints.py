@@ -18,4 +18,4 @@ def hint_of(expert: Expert, observation: Observation) -> Hint:
     try:
         return Hint(expert.expert_action(), expert.expert_reflection())
     except NoAdvice:
-        return Hint(observation.legal_actions[0], "")
+        return Hint(observation.legal_actions[0], "", given_up=True)

@@ -51,7 +51,7 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[object] | None = None,
-    neutral: bool = False,
+    neutral: bool | Callable[[Any], bool] = False,
     **metadata: Any,
 ) -> T:
     """A field of a part's config class: an option with its default and one line of help.
@@ -59,8 +59,9 @@ def option(
     Its type may be ``int``, ``float``, ``bool``, ``str``, ``Literal[...]``, ``tuple[X, ...]``,
     any of these ``| None``, or whatever else cattrs can structure. The bounds are inclusive
     and hold where the value is a number; they are checked when a run is configured. A ``neutral``
-    option decides how something is done and never what comes of it (a time-out, a budget): two
-    runs that differ in nothing else have the same stages. The name ``name`` is taken: it is how
+    option decides how something is done and never what comes of it (a time-out): two runs that
+    differ in nothing else have the same stages. Where that depends on the other options, it is a
+    function of the config. The name ``name`` is taken: it is how
     the part itself is chosen.
 
     >>> @attrs.frozen

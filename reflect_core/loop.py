@@ -155,9 +155,8 @@ class Training:
         if path is None:
             return
         saved = checkpoint.load(path)
+        self.folder.check_logs(saved.logs, saved.log_hashes, of=path)
         with checkpoint.fitting(path):
-            if self.crew.is_main:
-                self.folder.check_logs(saved.logs, saved.log_hashes)
             self.weights.load_state_dict(dict(saved.policy))
             self.trainer.load_state_dict(saved.trainer)
             self.curriculum.load_state_dict(saved.curriculum)

@@ -47,7 +47,6 @@ class Key:
     minimum: float | None = None
     maximum: float | None = None
     choices: Sequence[object] | None = None
-    neutral: bool = False
 
     def __str__(self) -> str:
         return f"{self.section}.{self.option}" if self.section else self.option
@@ -74,7 +73,6 @@ def options(config: type, section: str) -> list[Key]:
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = None if default.takes_self else default.factory()
         limits = {name: field.metadata.get(name) for name in ("minimum", "maximum", "choices")}
-        limits["neutral"] = field.metadata.get("neutral", False)
         text = field.metadata.get("help", "")
         found.append(Key(section, field.alias, field.type, default, text, **limits))
     return found

@@ -57,7 +57,7 @@ def describe(session: Session) -> list[str]:
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable
-    asks = session.reflector_spec.remote or _remote_teacher(session)
+    asks = session.reflector_spec.remote or (_remote_teacher(session) and _teaches(session))
     count, exact = _counter(session, uses_model=uses_model)
     sample = _sample(session, count)
     if uses_model:
@@ -86,7 +86,7 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
     sft, train, evaluation = settings.sft, settings.train, settings.eval
     reflects = session.reflector_spec.trainable
     learns = session.policy_spec.trainable
-    taught = settings.teach.episodes > 0 and (reflects or learns)
+    taught = _teaches(session)
     remote = session.reflector_spec.remote * settings.rollout.reflect_probability
     asked = reflects * settings.rollout.reflect_probability
     turn = asked * (sample.reflector + sample.reflection) + learns * sample.policy
@@ -145,6 +145,10 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
         )
     )
     return found
+
+
+def _teaches(session: Session) -> bool:
+    return session.learns and session.settings.teach.episodes > 0
 
 
 def _remote_teacher(session: Session) -> bool:

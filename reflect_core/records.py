@@ -113,10 +113,17 @@ class PastTurn:
 
 @attrs.frozen
 class Hint:
-    """What an environment's expert knows at a state."""
+    """What an environment's expert knows at a state.
+
+    Args:
+        action: What it would do.
+        reflection: What a teacher would say.
+        given_up: It knows nothing: the action is any, and nothing is said.
+    """
 
     action: str
     reflection: str
+    given_up: bool = False
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from reflect_core.dropped import told_failure
+from reflect_core.dropped import concerns_all, told_failure
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import without_actions
 from reflect_core.hints import hint_of
@@ -340,9 +340,9 @@ class Collector:
             try:
                 with self._waiting():
                     hint = hint_of(one.environment, one.observation)
-            except ReflectError:
-                raise  # told to a person: no episode will go better
-            except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
+            except Exception as error:  # any fault of a plugin; counted
+                if concerns_all(error):
+                    raise
                 one.over = True
                 self._failed(one, error, failures)
                 return None

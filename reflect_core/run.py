@@ -41,6 +41,8 @@ def execute(
     stages: Sequence[str],
     registry: Registry,
     progress: Progress,
+    *,
+    beside: bool = False,
 ) -> None:
     """Run the stages that are not done yet, in order.
 
@@ -50,11 +52,12 @@ def execute(
         stages: Some of :data:`STAGES`.
         registry: The plugins.
         progress: Tells people what happens.
+        beside: The settings are not the run's own, but of an evaluation beside its own.
 
     Raises:
         ReflectError: Anything that a user can mend.
     """
-    session = Session(RunFolder(folder), settings, registry, progress)
+    session = Session(RunFolder(folder), settings, registry, progress, beside=beside)
     try:
         if {"teach", "sft", "train"} & set(stages):
             session.check(stages)
@@ -213,7 +216,7 @@ def _check_machine(session: Session) -> None:
         return
     before = read_json(path)
     changed = {name for name, value in here.items() if before.get(name) != value}
-    if "tasks" in changed:
+    if "tasks" in changed and "tasks" in before:
         session.progress.warn(
             "the environment's tasks are not those that this run began with: "
             "what it was made from has changed, and so may its figures"

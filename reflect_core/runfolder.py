@@ -73,11 +73,11 @@ class RunFolder:
             ConfigError: The label cannot be part of a file's name, or a split has it.
         """
         label, split = evaluation.label, evaluation.split
-        if label and (label in SPLITS or not LABEL.fullmatch(label)):
+        if label and (set(label.split("-")) & set(SPLITS) or not LABEL.fullmatch(label)):
             raise ConfigError(
                 f"an evaluation cannot be called {label!r}",
                 why="it is a part of a file's name: small letters, digits, - and _, "
-                f"and not {', '.join(SPLITS)}",
+                f"and none of {', '.join(SPLITS)}",
             )
         parts = ["evaluation", *([label] if label else []), *([split] if split != "test" else [])]
         return self.path / f"{'-'.join(parts)}.json"
@@ -139,20 +139,28 @@ class RunFolder:
             found[name] = digest.hexdigest()
         return found
 
-    def check_logs(self, positions: Mapping[str, int], hashes: Mapping[str, str]) -> None:
-        """See that the logs begin as they did when something was saved beside them.
+    def check_logs(
+        self, positions: Mapping[str, int], hashes: Mapping[str, str], *, of: Path
+    ) -> None:
+        """See that the logs begin as they did when a checkpoint was saved beside them.
+
+        Args:
+            positions: Their lengths then.
+            hashes: As :meth:`hashes` then; none in checkpoints of older versions.
+            of: The checkpoint.
 
         Raises:
             CheckpointError: They do not: they were edited, or it was saved by another run.
         """
         for name in LOGS:
             self._long_enough(name, positions.get(name, 0))
-        found = self.hashes(positions)
-        for name in LOGS:
-            if found[name] != hashes.get(name):
+        found = self.hashes(positions) if hashes else {}
+        for name in hashes:
+            if found.get(name) != hashes[name]:
                 raise CheckpointError(
-                    f"{self.path / name} is not the one that was saved with it",
-                    then="restore the file, or begin a new run",
+                    f"{self.path / name} is not the one that the checkpoint {of} was saved beside",
+                    why="one of the two is another run's, or was changed",
+                    then="restore the file, or where the checkpoint is another run's, remove that",
                 )
 
     def cut(self, positions: Mapping[str, int]) -> None:

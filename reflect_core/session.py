@@ -79,10 +79,18 @@ class Session:
     """The parts of one run, built when they are first needed."""
 
     def __init__(
-        self, folder: RunFolder, settings: Settings, registry: Registry, progress: Progress
+        self,
+        folder: RunFolder,
+        settings: Settings,
+        registry: Registry,
+        progress: Progress,
+        *,
+        beside: bool = False,
     ) -> None:
         self.folder = folder
         self.settings = settings
+        self.beside = beside
+        """Whether these are not the run's own settings, but for one evaluation beside its own."""
         self.registry = registry
         self.progress = progress
         env = registry.find("environment", settings.env.name).spec
@@ -272,12 +280,13 @@ class Session:
         Raises:
             ReflectError: The curriculum does not go with the environment, an iteration's
                 episodes do not make whole groups, the policy would be greedy while it learns,
-                there are no tasks to choose by or to evaluate on, or a reflector that needs no
-                warm-up cannot be built.
+                there is nothing to evaluate on, or a teacher, or a reflector that needs no
+                warm-up, cannot be built.
         """
         train = self.settings.train
         ahead = {stage for stage in stages if not self.folder.finished(stage)}
-        if self.policy_spec.trainable and train.iterations and not self.folder.finished("train"):
+        self.folder.evaluation_of(self.settings.eval)
+        if self.rl_is_ahead:
             check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
             self.curriculum()
             if not self.settings.rollout.temperature:
@@ -287,18 +296,17 @@ class Session:
                     then="evaluations play greedily by themselves: eval.decoding=argmax",
                 )
             if "train" in ahead:
-                self._need_tasks("valid", "choose the best weights by")
-        if "eval" in ahead:
-            self._need_tasks(self.settings.eval.split, "evaluate on")
+                self.tasks("valid")  # where there are none, the last weights are kept
+        if "eval" in ahead and not self.tasks(self.settings.eval.split):
+            raise ReflectError(
+                f"there are no {self.settings.eval.split} tasks to evaluate on",
+                then="choose another eval.split, or options that leave tasks for it",
+            )
+        teaches = "teach" in ahead and self.settings.teach.episodes > 0 and self.learns
+        if teaches and self.settings.teacher.name != "expert":
+            _ = self.teacher
         if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
             _ = self.reflector  # an endpoint without a model, or without a key
-
-    def _need_tasks(self, split: str, purpose: str) -> None:
-        if not self.tasks(split):
-            raise ReflectError(
-                f"there are no {split} tasks to {purpose}",
-                then="choose options of the environment that leave some for it",
-            )
 
     def curriculum(self) -> Curriculum:
         """The curriculum, with the tasks that are RL's."""
@@ -306,6 +314,12 @@ class Session:
         context = attrs.evolve(self._modelless_context(), tasks=self.left_to_rl)
         curriculum: Curriculum = offer.spec.factory(self.settings.curriculum.options, context)
         return curriculum
+
+    @property
+    def rl_is_ahead(self) -> bool:
+        """Whether the run has RL still to do."""
+        trains = self.policy_spec.trainable and self.settings.train.iterations > 0
+        return trains and not self.folder.finished("train")
 
     @property
     def learns(self) -> bool:

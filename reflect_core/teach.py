@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import cattrs
 
-from reflect_core.dropped import told_failure
+from reflect_core.dropped import concerns_all, told_failure
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.protocols import Environment, Expert
@@ -191,9 +191,9 @@ def _episode(
         moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
         found = [each for walk, wrong in moves if (each := _negative(walk, wrong)) is not None]
         return Lesson([*path, *found], [], wanted - len(found))
-    except ReflectError:
-        raise  # told to a person: no episode will go better
-    except Exception as error:  # noqa: BLE001 - any fault of a plugin; counted
+    except Exception as error:  # any fault of a plugin; counted
+        if concerns_all(error):
+            raise
         return Lesson([], [], 0, failures=[told_failure(task, error)])
 
 

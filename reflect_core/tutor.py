@@ -8,11 +8,13 @@ that plays by itself corrects a wrong move is taken at its word.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
+from reflect_core.dropped import concerns_all, told_failure
 from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.protocols import Environment, Expert, Teacher
 from reflect_core.records import Advice, Draws, Example, Question, Task
@@ -33,11 +35,26 @@ class _Pupil:
     environment: Environment
     walk: Walk = attrs.field(init=False)
     path: list[Example] = attrs.field(factory=list)
+    unanswered: set[int] = attrs.field(factory=set)
+    failed: bool = False
     solved: bool = False
     over: bool = False
 
     def __attrs_post_init__(self) -> None:
         self.walk = Walk(self.environment, self.task, seed=self.seed, stage=self.stage)
+
+
+@contextlib.contextmanager
+def _dropped_if_it_fails(task: Task, lesson: Lesson, pupil: _Pupil | None = None) -> Iterator[None]:
+    """End an episode in which a plugin raises, and tell it; what concerns all is raised on."""
+    try:
+        yield
+    except Exception as error:
+        if concerns_all(error):
+            raise
+        lesson.failures.append(told_failure(task, error))
+        if pupil is not None:
+            pupil.over = pupil.failed = True
 
 
 def tutor(
@@ -83,15 +100,15 @@ def tutor(
         lesson = Lesson([], [], 0)
         episodes = schedule(tasks, settings, seed, stages)
         while group := list(itertools.islice(episodes, len(environments))):
-            pupils = [
-                _Pupil(number, task, stage, its_seed, environment)
-                for (number, task, stage, its_seed), environment in zip(
-                    group, environments, strict=False
-                )
-            ]
+            pupils = []
+            for (number, task, stage, its_seed), environment in zip(
+                group, environments, strict=False
+            ):
+                with _dropped_if_it_fails(task, lesson):
+                    pupils.append(_Pupil(number, task, stage, its_seed, environment))
             _play(pupils, teacher, settings, seed, lesson)
             _go_wrong(pupils, teacher, settings, seed, lesson)
-            progress(len(pupils))
+            progress(len(group))
     finally:
         for environment in environments:
             environment.close()
@@ -111,11 +128,12 @@ def _play(
     while live := [pupil for pupil in pupils if not pupil.over]:
         asking: list[tuple[_Pupil, Question]] = []
         for pupil in live:
-            question = _question(pupil.walk, settings)
-            if question is None:
-                pupil.over = True
-            else:
-                asking.append((pupil, question))
+            pupil.over = True
+            with _dropped_if_it_fails(pupil.task, lesson, pupil):
+                question = _question(pupil.walk, settings)
+                if question is not None:
+                    pupil.over = False
+                    asking.append((pupil, question))
         draws = [
             Draws(seed, ("teach", pupil.number, "turn", len(pupil.walk.history)))
             for pupil, _ in asking
@@ -127,15 +145,20 @@ def _play(
             if action is None:
                 pupil.over = True
                 continue
+            if advice is None:
+                pupil.unanswered.add(len(pupil.path))
             said = "" if advice is None else advice.reflection
             pupil.path.append(Example("positive", question.state, said, action))
-            step = pupil.walk.step(action)
-            pupil.over, pupil.solved = step.over, step.success
+            with _dropped_if_it_fails(pupil.task, lesson, pupil):
+                step = pupil.walk.step(action)
+                pupil.over, pupil.solved = step.over, step.success
     for pupil in pupils:
         if pupil.solved:
-            # a turn that the teacher had no words for is no example, and the others are
-            lesson.examples.extend(example for example in pupil.path if example.reflection)
-        else:
+            # a turn without an answer is no example, and the others are
+            lesson.examples.extend(
+                example for turn, example in enumerate(pupil.path) if turn not in pupil.unanswered
+            )
+        elif not pupil.failed:
             lesson.unsolved.append(pupil.task.task_id)
 
 
@@ -150,14 +173,17 @@ def _go_wrong(
             continue
         wanted = negatives_of(settings.negatives, seed, pupil.number)
         before = len(questions)
-        for walk, wrong in wrong_moves(
+        moves = wrong_moves(
             pupil.environment, pupil.path, pupil.seed, pupil.stage, wanted, seed, pupil.number
-        ):
-            question = _question(walk, settings, wrong)
-            if question is None:
-                continue
-            draws.append(Draws(seed, ("teach", pupil.number, "negative", len(questions) - before)))
-            questions.append(question)
+        )
+        with _dropped_if_it_fails(pupil.task, lesson, pupil):
+            for walk, wrong in moves:
+                question = _question(walk, settings, wrong)
+                if question is None:
+                    continue
+                number = len(questions) - before
+                draws.append(Draws(seed, ("teach", pupil.number, "negative", number)))
+                questions.append(question)
         lesson.without_negative += wanted - (len(questions) - before)
     if not questions:
         return

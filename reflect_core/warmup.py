@@ -69,11 +69,13 @@ def _fit(session: Session, player: str, updates: int, fit: Callable[..., list[fl
         fit(progress=advance)
         release()
         stage.advance(updates - (losses[-1][0] if losses else 0))
+    # counted here and not in the next stage, which a resumed run begins anew; by the others too,
+    # who have fitted the same examples
+    alarms = session.alarms.counted()
     if session.crew.is_main:
         for (update, loss), tokens in zip(losses, learnt, strict=True):
             row = {"stage": "sft", "player": player, "update": update, "loss": loss}
-            # counted here and not in the next stage, which a resumed run begins anew
-            last = {"alarms": session.alarms.counted()} if update == losses[-1][0] else {}
+            last = {"alarms": alarms} if update == losses[-1][0] else {}
             session.folder.log({**row, "tokens_learnt": tokens, **last})
         seconds = round(time.perf_counter() - started, 3)
         session.folder.time({"stage": f"sft {player}", "seconds": seconds})

@@ -12,12 +12,13 @@ from toy import lamps_registry, settings
 from reflect_core import config, folders, plugins
 from reflect_core.ablation.arms import REFERENCE, arms_of, choose, own_arm
 from reflect_core.ablation.costs import Costs, costs
-from reflect_core.ablation.identity import SHARED, adopt, renewed, stage_keys
+from reflect_core.ablation.identity import SHARED, adopt, stage_keys
 from reflect_core.ablation.study import Study, default_jobs, needed_stages
 from reflect_core.ablation.table import gather, write
 from reflect_core.cli.app import main
 from reflect_core.cli.stopping import Terminated, terminable
 from reflect_core.errors import CheckpointError, ConfigError, ReflectError
+from reflect_core.neutral import renewed
 from reflect_core.progress import QuietProgress
 from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
@@ -109,6 +110,8 @@ def test_what_changes_no_outcome_changes_no_key(registry, base):
     spent = ["teacher.budget=5", "teacher.timeout=3", "rollout.worker_timeout=9"]
     assert keys(registry, asked, *spent) == keys(registry, asked)
     assert keys(registry, asked, "teacher.max_tokens=5") != keys(registry, asked)
+    without = config.override(registry, asked, ["teacher.when_spent=go-on"])
+    assert keys(registry, without, "teacher.budget=5") != keys(registry, without), "decides"
     other = config.override(registry, asked, [*spent, "train.iterations=7"])
     made = renewed(other, asked)
     assert made.teacher == asked.teacher and made.rollout == asked.rollout
@@ -127,6 +130,25 @@ def test_a_raised_budget_goes_to_arms_that_were_prepared(registry, base, tmp_pat
     study("teacher.budget=9")._renew(job)
     assert folders.open_run(job.folder, registry).teacher.options.budget == 9
     assert folders.open_run(job.folder, registry).train.iterations == 0
+    with pytest.raises(ReflectError, match="begun with other settings"):
+        study("teacher.budget=9", "sft.lr=0.5")._renew(job)
+
+
+def test_an_arm_of_another_meaning_does_not_take_over_the_folder(registry, base, tmp_path):
+    def study(words):
+        mine = own_arm(f"mine={words}", base, registry, ())
+        return Study(tmp_path, registry, base, (mine,), (0,), 1)
+
+    (job,) = study("trainer=grpo train.episodes=8")._plan()
+    study("trainer=grpo train.episodes=8")._prepare(job)
+    study("trainer=grpo train.episodes=8 rollout.worker_timeout=9")._renew(
+        attrs.evolve(job, arm=own_arm("mine=trainer=grpo train.episodes=8 "
+                                      "rollout.worker_timeout=9", base, registry, ()))
+    )  # fmt: skip
+    assert folders.open_run(job.folder, registry).rollout.worker_timeout == 9
+    other = own_arm("mine=trainer=reinforce train.episodes=8", base, registry, ())
+    with pytest.raises(ReflectError, match="begun with other settings"):
+        study("trainer=reinforce train.episodes=8")._renew(attrs.evolve(job, arm=other))
 
 
 def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
@@ -151,6 +173,7 @@ def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
         ("mine", "changes nothing"),
         ("mine=trainr=grpo", "trainer"),
         ("mine=trainer.lr=fast", "trainer.lr"),
+        ("mine=root='a", "closing quotation"),
     ],
 )
 def test_an_arm_that_is_none_is_refused(registry, base, text, told):

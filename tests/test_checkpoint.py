@@ -1,6 +1,7 @@
 """Checkpoints and run folders: exact, refused when damaged, never half there."""
 
 import errno
+import io
 import json
 import math
 import tempfile
@@ -226,11 +227,12 @@ def test_logs_that_are_not_those_that_were_saved_are_noticed_and_stay(tmp_path):
     then = folder.positions()
     hashes = folder.hashes(then)
     folder.log({"n": 2})
-    folder.check_logs(then, hashes)
+    folder.check_logs(then, hashes, of=tmp_path)
+    folder.check_logs(then, {}, of=tmp_path)
     edited = (tmp_path / "metrics.jsonl").read_bytes().replace(b"1", b"3")
     (tmp_path / "metrics.jsonl").write_bytes(edited)
-    with pytest.raises(CheckpointError, match="not the one that was saved"):
-        folder.check_logs(then, hashes)
+    with pytest.raises(CheckpointError, match="not the one that the checkpoint"):
+        folder.check_logs(then, hashes, of=tmp_path)
     assert (tmp_path / "metrics.jsonl").read_bytes() == edited
 
 
@@ -243,7 +245,7 @@ def test_each_split_and_label_has_a_file_of_its_own(tmp_path, label, split, name
     assert RunFolder(tmp_path).evaluation_of(EvalSettings(split=split, label=label)).name == name
 
 
-@pytest.mark.parametrize("label", ["valid", "../x", "A", "a b", "-"])
+@pytest.mark.parametrize("label", ["valid", "x-valid", "../x", "A", "a b", "-"])
 def test_a_label_is_a_word_and_no_split(tmp_path, label):
     with pytest.raises(ConfigError, match="cannot be called"):
         RunFolder(tmp_path).evaluation_of(EvalSettings(label=label))
@@ -294,6 +296,22 @@ def test_a_full_disk_in_the_middle_of_a_checkpoint_leaves_the_older_one(tmp_path
     assert latest is not None
     assert checkpoint.load(latest).iteration == 3
     assert [p.name for p in folder.checkpoints.iterdir()] == ["000003"]
+
+
+def test_what_torch_writes_goes_through_memory(tmp_path, monkeypatch):
+    """Its writer raises a RuntimeError of its own where the disk is full."""
+    targets, save = [], torch.save
+    monkeypatch.setattr(torch, "save", lambda what, to: targets.append(to) or save(what, to))
+    checkpoint.save(RunFolder(tmp_path), example())
+    assert targets and all(isinstance(target, io.BytesIO) for target in targets)
+
+
+def test_a_checkpoint_of_the_older_format_is_read(tmp_path):
+    path = checkpoint.save(RunFolder(tmp_path), example())
+    state = json.loads((path / checkpoint.STATE).read_text())
+    del state["log_hashes"]
+    (path / checkpoint.STATE).write_text(json.dumps({**state, "format": 1}))
+    assert checkpoint.load(path).log_hashes == {}
 
 
 def test_a_success_rate_that_is_no_number_is_not_written(tmp_path):

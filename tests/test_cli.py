@@ -39,11 +39,20 @@ class Runs:
 
     calls: list[tuple[Path, Settings, Sequence[str]]] = attrs.field(factory=list)
     behave: Callable[[Path], object] = lambda folder: None
+    beside: bool = False
 
     def execute(
-        self, folder: Path, settings: Settings, stages: Sequence[str], registry: Any, progress: Any
+        self,
+        folder: Path,
+        settings: Settings,
+        stages: Sequence[str],
+        registry: Any,
+        progress: Any,
+        *,
+        beside: bool = False,
     ) -> None:
         self.calls.append((folder, settings, list(stages)))
+        self.beside = beside
         self.behave(folder)
 
 
@@ -148,9 +157,10 @@ def test_eval_may_look_elsewhere(runs: Runs, reflect: Any) -> None:
 
 def test_eval_on_other_tasks_has_a_file_of_its_own(runs: Runs, reflect: Any) -> None:
     reflect("teach", "--env", "maze", "--out", "mine")
-    answer = reflect("eval", "mine", "env.size=9")
-    assert answer.code == 2
-    assert "need a label" in answer.err and "--label WORD" in answer.err
+    for word in ("env.size=9", "rollout.history=3"):
+        answer = reflect("eval", "mine", word)
+        assert answer.code == 2
+        assert "needs a label" in answer.err and "--label WORD" in answer.err
     assert len(runs.calls) == 1
 
     def elsewhere(folder: Path) -> None:
@@ -160,6 +170,7 @@ def test_eval_on_other_tasks_has_a_file_of_its_own(runs: Runs, reflect: Any) -> 
     runs.behave = elsewhere
     answer = reflect("eval", "mine", "env.size=9", "rollout.num_envs=3", "--label", "large")
     assert answer.code == 0, answer.err
+    assert runs.beside
     assert "after PPO" in answer.out
     changed = runs.calls[-1][1]
     assert (changed.env.options.size, changed.rollout.num_envs) == (9, 3)

@@ -7,7 +7,6 @@ import toy
 from reflect_core.baselines import RandomPolicy
 from reflect_core.grounding import named_action
 from reflect_core.progress import QuietProgress
-from reflect_core.records import Draws
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
@@ -53,23 +52,6 @@ def test_what_is_taught_names_no_action_either(model_folder, tmp_path):
             for e in examples
         ]
         assert set(named) == {name_actions}
-
-
-def test_no_label_of_the_menu_stands_in_a_reflection_that_may_name_none(model_folder):
-    state = toy.examples(1)[0].state
-    texts = {}
-    for name_actions in (True, False):
-        player = toy.policy(model_folder("gpt2"), rollout={"name_actions": name_actions})
-        encoder = player.encoder
-        words = " ".join(encoder.label_texts)
-        prompt, labels = player.encode(state, f"take {words} then", Draws(0, ("t",)))
-        mine = {encoder.tokenizer.decode([label]).strip() for label in labels}
-        said = encoder.tokenizer.decode(prompt.ids).rpartition("Reflection:")[2].split()
-        texts[name_actions] = mine & set(said)
-        assert {"take", "then"} <= set(said)
-        assert len(mine) == len(state.observation.legal_actions)
-    assert len(texts[True]) == len(state.observation.legal_actions)
-    assert texts[False] == set()
 
 
 @pytest.mark.parametrize(("probability", "share"), [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])

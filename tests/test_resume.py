@@ -71,7 +71,8 @@ def test_the_same_seed_gives_the_same_figures_twice(killed):
     assert once.read_bytes() == twice.read_bytes()
     kinds = [json.loads(line)["stage"] for line in once.read_text().splitlines()]
     assert kinds[:4] == ["teach", "sft", "sft", "valid"]
-    assert kinds[4:] == ["train", "train", "valid"] * (ITERATIONS // 2)
+    assert kinds[-1] == "eval"
+    assert kinds[4:-1] == ["train", "train", "valid"] * (ITERATIONS // 2)
 
 
 def test_another_number_of_environments_plays_the_same_episodes(model_folder):

@@ -234,7 +234,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_nothing_is_lost(done, made, 
     shutil.copytree(other / "checkpoints", done / "checkpoints")
     unfinished(done)
     before = content(done)
-    with pytest.raises(CheckpointError, match="does not fit this run") as caught:
+    with pytest.raises(CheckpointError, match="is not the one that the checkpoint") as caught:
         run(done, made, ["train"])
     assert caught.value.then
     assert content(done) == before
@@ -250,12 +250,29 @@ def test_a_run_says_where_its_tasks_have_changed(done, made):
 def test_a_split_that_will_be_needed_is_missed_before_anything_is_taught(made, tmp_path, split):
     class Partial(Lamps):
         def tasks(self, asked):
-            return [] if asked == split else super().tasks(asked)
+            if asked == split:
+                raise ReflectError(f"no {split} tasks are here")
+            return super().tasks(asked)
 
-    with pytest.raises(ReflectError, match=f"no {split} tasks") as caught:
+    with pytest.raises(ReflectError, match=f"no {split} tasks"):
         run(tmp_path / "r", made, registry=lamps_registry(make=Partial))
+    assert not (tmp_path / "r" / "data").exists()
+
+
+def test_there_must_be_test_tasks_and_need_be_no_valid_ones(made, tmp_path):
+    def registry(split):
+        class Partial(Lamps):
+            def tasks(self, asked):
+                return [] if asked == split else super().tasks(asked)
+
+        return lamps_registry(make=Partial)
+
+    with pytest.raises(ReflectError, match="no test tasks") as caught:
+        run(tmp_path / "r", made, registry=registry("test"))
     assert caught.value.then
     assert not (tmp_path / "r" / "data").exists()
+    run(tmp_path / "s", made, ["teach", "sft", "train"], registry("valid"))
+    assert (tmp_path / "s" / "policy").exists()
 
 
 def test_a_policy_that_would_be_greedy_while_it_learns_is_refused(model_folder, tmp_path):

@@ -34,6 +34,12 @@ def test_who_handles_such_requests_already_goes_on_doing_so():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def test_one_of_several_processes_is_ended_by_the_signal(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with terminable():
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def test_other_threads_are_left_alone():
     done = []
 
@@ -60,6 +66,19 @@ def test_children_are_asked_to_end_and_no_more_begin():
     thread.join(60)
     assert codes == [-signal.SIGTERM]
     assert children.call([sys.executable, "-c", "raise SystemExit(0)"]) != 0
+
+
+def test_a_child_that_does_not_end_is_killed():
+    children, codes = Children(), []
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    words = [SLEEP[0], SLEEP[1], f"{stubborn} {SLEEP[2]}"]
+    ends, begun = os.pipe()
+    thread = threading.Thread(target=lambda: codes.append(children.call(words, stdout=begun)))
+    thread.start()
+    assert os.read(ends, 4) == b"here"
+    children.stop(patience=0.1)
+    thread.join(60)
+    assert codes == [-signal.SIGKILL]
 
 
 def test_children_that_end_by_themselves_say_how():

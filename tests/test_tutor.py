@@ -124,6 +124,30 @@ def test_a_question_without_an_answer_leaves_its_turn_out_where_the_right_action
     assert made.unanswered >= 6
 
 
+@pytest.mark.parametrize("where", ["reset", "step", "expert_action"])
+def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
+    class Broken(Lamps):
+        pass
+
+    def fails(self, *args, **more):
+        task = args[0] if where == "reset" else self.task
+        if task.task_id == "train-1":
+            raise RuntimeError("a fuse blew")
+        return getattr(Lamps, where)(self, *args, **more)
+
+    setattr(Broken, where, fails)
+    made, _ = lesson(echo, episodes=8, make=lambda: Broken(horizon=3))
+    assert made.failures == ["train-1: RuntimeError: a fuse blew"]
+    assert not made.unsolved
+    assert "train-1" not in {e.state.task.task_id for e in made.examples}
+    assert len({e.state.task.task_id for e in made.examples}) == 7
+
+
+def test_words_that_are_empty_are_an_answer_too():
+    made, _ = lesson(lambda question: Advice("", f"push {lit(question)}"), spoiler=False)
+    assert {example.reflection for example in made.examples} == {""}
+
+
 def test_where_the_expert_gives_up_nobody_is_asked():
     class Lost(Lamps):
         def expert_action(self):

@@ -116,14 +116,24 @@ def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str
             why="another one is" if name in taken else "a name has small letters, digits, - and _",
             then='--arm "NAME=KEY=VALUE KEY=VALUE ..."',
         )
-    overrides = tuple(shlex.split(words))
+    try:
+        overrides = tuple(shlex.split(words))
+    except ValueError as error:  # quotation marks that nothing closes
+        raise ConfigError(
+            f"the settings of the arm {name!r} cannot be read", why=str(error)
+        ) from error
     if not overrides:
         raise ConfigError(
             f"the arm {name!r} changes nothing", then=f'--arm "{name}=KEY=VALUE KEY=VALUE ..."'
         )
     made = config.override(registry, base, overrides)
     learns = registry.find("policy", made.policy.name).spec.trainable
-    row = ("trained" if made.train.iterations else "warmup") if learns else made.policy.name
+    if not learns:
+        row = made.policy.name
+    elif made.train.iterations:
+        row = "trained"
+    else:
+        row = "warmup" if made.teach.episodes else "untuned"
     return Arm(name, " ".join(overrides), overrides, row)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 __all__ = ["Children"]
+
+PATIENCE = 20.0
+"""Seconds that a process has to end after it was asked to."""
 
 STOPPED = -1
 """What :meth:`Children.call` answers where nothing may begin any more."""
@@ -34,9 +38,16 @@ class Children:
             with self._lock:
                 self._running.discard(process)
 
-    def stop(self) -> None:
-        """Ask all of them to end, and begin no more."""
+    def stop(self, *, patience: float = PATIENCE) -> None:
+        """Ask all of them to end, and begin no more; who has not ended after a while is killed."""
         with self._lock:
             self._stopped = True
-            for process in self._running:
-                process.terminate()
+            running = list(self._running)
+        for process in running:
+            process.terminate()
+        until = time.monotonic() + patience
+        for process in running:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()

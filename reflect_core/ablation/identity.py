@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
-
-import attrs
 
 from reflect_core.digests import digest
 from reflect_core.files import read_rows
+from reflect_core.neutral import deciding
 from reflect_core.runfolder import RunFolder
-from reflect_core.settings import Part, Settings
+from reflect_core.settings import Settings
 
-__all__ = ["SHARED", "adopt", "deciding", "renewed", "stage_keys"]
+__all__ = ["SHARED", "adopt", "stage_keys"]
 
 SHARED = {"teach": "data", "sft reflector": "reflector", "sft policy": "warmup"}
 """The stages that runs can share, and the folder that each leaves behind."""
@@ -38,45 +36,6 @@ def stage_keys(settings: Settings) -> dict[str, str]:
     policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], asked]
     parts = zip(SHARED, (teach, reflector, policy), strict=True)
     return {stage: digest([stage, what]) for stage, what in parts}
-
-
-def deciding(settings: Settings) -> dict[str, Any]:
-    """All settings as plain values, without the neutral ones: what outcomes depend on."""
-
-    def plain(instance: Any) -> Any:
-        if isinstance(instance, Part):
-            return {"name": instance.name, **plain(instance.options)}
-        if not attrs.has(type(instance)):
-            return instance
-        return {
-            field.name: plain(getattr(instance, field.name))
-            for field in attrs.fields(type(instance))
-            if not field.metadata.get("neutral")
-        }
-
-    made: dict[str, Any] = plain(settings)
-    return made
-
-
-def renewed(settings: Settings, by: Settings) -> Settings:
-    """The settings with the neutral options of others, where both have the same parts."""
-
-    def renew(old: Any, new: Any) -> Any:
-        if type(old) is not type(new) or not attrs.has(type(old)):
-            return old
-        if isinstance(old, Part):
-            same = old.name == new.name
-            return attrs.evolve(old, options=renew(old.options, new.options)) if same else old
-        changes = {
-            field.alias: getattr(new, field.name)
-            if field.metadata.get("neutral")
-            else renew(getattr(old, field.name), getattr(new, field.name))
-            for field in attrs.fields(type(old))
-        }
-        return attrs.evolve(old, **changes)
-
-    made: Settings = renew(settings, by)
-    return made
 
 
 def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:

@@ -20,9 +20,10 @@ from reflect_core import config, folders
 from reflect_core.ablation.arms import Arm
 from reflect_core.ablation.children import Children
 from reflect_core.ablation.costs import seconds
-from reflect_core.ablation.identity import SHARED, adopt, renewed, stage_keys
+from reflect_core.ablation.identity import SHARED, adopt, stage_keys
 from reflect_core.errors import ReflectError
 from reflect_core.files import write_atomic
+from reflect_core.neutral import deciding, renewed
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
 from reflect_core.runfolder import RunFolder
@@ -117,9 +118,8 @@ class Study:
                         changed.notify_all()
 
             with ThreadPoolExecutor(self.jobs) as pool:
-                futures = [pool.submit(work) for _ in range(self.jobs)]
                 try:
-                    for future in futures:
+                    for future in [pool.submit(work) for _ in range(self.jobs)]:
                         future.result()
                 except BaseException:
                     self._children.stop()
@@ -202,9 +202,23 @@ class Study:
         self._write(job, settings)
 
     def _renew(self, job: _Job) -> None:
-        """Take over the study's neutral options, such as a budget that was raised."""
-        old = folders.open_run(job.folder, self.registry)
-        if (new := renewed(old, self.base)) != old:
+        """Take over neutral options that have changed, such as a budget that was raised.
+
+        Raises:
+            ReflectError: The arm was begun with other settings.
+        """
+        old, now = folders.open_run(job.folder, self.registry), self._settings(job.arm, job.seed)
+        # how long an equal time is was found out when the arm began
+        same = (
+            old if job.arm.longer_than is None else attrs.evolve(old, teach=now.teach, sft=now.sft)
+        )
+        if deciding(same) != deciding(now):
+            raise ReflectError(
+                f"the arm {job.arm.name!r} was begun with other settings",
+                why=f"they are in {job.folder / folders.CONFIG}",
+                then="give it another name, or remove its folder",
+            )
+        if (new := renewed(old, now)) != old:
             self._write(job, new)
 
     def _write(self, job: _Job, settings: Settings) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from reflect_core import files
+from reflect_core import files, folders
 from reflect_core.ablation.arms import REFERENCE, Arm
 from reflect_core.ablation.costs import Costs, costs
 from reflect_core.errors import CheckpointError
 from reflect_core.report import Report, about_list, compare
 from reflect_core.report_svg import success_svg
+from reflect_core.runfolder import RunFolder
+from reflect_core.settings import EvalSettings
 
 SAME = 0.9
 """Share of tasks that all arms must have in common; failed episodes are dropped."""
@@ -74,9 +77,9 @@ class Table:
             "In brackets: 95% intervals, bootstrapped over seeds and then over the episodes of "
             "a seed (with one seed, Wilson's for success); differences are paired by seed and "
             "task, in percentage points. Three seeds are few: such intervals are somewhat too "
-            "narrow. Updates, tokens (read in rollouts and learnt from) and minutes are of one "
-            "seed's learning, evaluation left out; a stage that arms share counts for each. "
-            "Tasks for practice are RL's alone."
+            "narrow. Updates, tokens (read in rollouts and validations, and learnt from) and "
+            "minutes are of one seed's learning, evaluation left out; a stage that arms share "
+            "counts for each. Tasks for practice are RL's alone."
         )
 
     def plain(self) -> dict[str, Any]:
@@ -131,12 +134,17 @@ def write(table: Table, folder: Path) -> None:
 
 
 def _evaluation(folder: Path) -> dict[str, Any]:
-    found = sorted(folder.glob("evaluation*.json"))
-    if not found:
+    """The run's own, whatever others lie beside it."""
+    own = EvalSettings()
+    if (folder / folders.CONFIG).exists():
+        table = tomllib.loads((folder / folders.CONFIG).read_text(encoding="utf-8"))
+        own = EvalSettings(split=table["eval"]["split"], label=table["eval"].get("label", ""))
+    path = RunFolder(folder).evaluation_of(own)
+    if not path.exists():
         raise CheckpointError(f"{folder} has no evaluation", then="call reflect ablate again")
-    content = files.read_json(found[-1])
+    content = files.read_json(path)
     if not isinstance(content, dict):
-        raise CheckpointError(f"{found[-1]} is not an evaluation")
+        raise CheckpointError(f"{path} is not an evaluation")
     return content
 
 

@@ -139,7 +139,7 @@ def _same_study(
 def _alike(old: str, new: str, base: Settings, registry: Registry) -> bool:
     """Whether two studies' configurations differ in neutral options alone."""
     from reflect_core import config
-    from reflect_core.ablation.identity import renewed
+    from reflect_core.neutral import renewed
 
     try:
         same = tomllib.loads(old).get(config.VERSIONS) == tomllib.loads(new).get(config.VERSIONS)

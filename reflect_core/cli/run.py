@@ -99,9 +99,9 @@ def train(folder: Path) -> None:
 def evaluate(folder: Path, overrides: tuple[str, ...], **changes: Any) -> None:
     """Evaluate the players of RUN on held-out tasks.
 
-    KEY=VALUE sets options of env, rollout and eval for this evaluation alone. With other tasks
-    than the run's it needs a label, which names its file, evaluation-LABEL.json, so that results
-    on both are never mixed.
+    KEY=VALUE sets options of env, rollout and eval for this evaluation alone. With another env or
+    rollout than the run's it needs a label, which names its file, evaluation-LABEL.json, so that
+    results on both are never mixed.
     """
     given = {name: value for name, value in changes.items() if value is not None}
 
@@ -120,8 +120,10 @@ def _evaluable(own: Settings, made: Settings) -> None:
     """See that an evaluation's settings leave alone what the run has learnt by.
 
     Raises:
-        ConfigError: They do not, or its tasks are others and it has no label.
+        ConfigError: They do not, or it is played in another way and has no label.
     """
+    from reflect_core.neutral import deciding
+
     free = {"env", "rollout", "eval"}
     for field in attrs.fields(type(own)):
         if field.name not in free and getattr(own, field.name) != getattr(made, field.name):
@@ -130,10 +132,11 @@ def _evaluable(own: Settings, made: Settings) -> None:
                 why="the run has learnt with it",
                 then="set options of env, rollout or eval, or begin another run",
             )
-    if own.env != made.env and not made.eval.label:
+    changed = [name for name in ("env", "rollout") if deciding(own)[name] != deciding(made)[name]]
+    if changed and not made.eval.label:
         raise ConfigError(
-            "other tasks than the run's own need a label",
-            why="their results would stand where the run's belong",
+            f"with another {' and '.join(changed)} than the run's own an evaluation needs a label",
+            why="its results would stand where the run's belong",
             then="--label WORD writes evaluation-WORD.json",
         )
 
@@ -153,12 +156,19 @@ def _continue(
     from reflect_core import plugins
 
     registry = plugins.load()
-    settings = change(folders.open_run(folder, registry), registry)
-    _execute(folder, settings, [stage], registry)
+    own = folders.open_run(folder, registry)
+    settings = change(own, registry)
+    _execute(folder, settings, [stage], registry, beside=settings != own)
 
 
 def _execute(
-    folder: Path, settings: Settings, stages: Sequence[str], registry: Any, *, new: bool = False
+    folder: Path,
+    settings: Settings,
+    stages: Sequence[str],
+    registry: Any,
+    *,
+    new: bool = False,
+    beside: bool = False,
 ) -> None:
     """Do the stages in the folder, with progress on standard error.
 
@@ -174,7 +184,7 @@ def _execute(
         from reflect_core.run import execute
 
         try:
-            execute(folder, settings, stages, registry, progress)
+            execute(folder, settings, stages, registry, progress, beside=beside)
         except ReflectError:
             if new and first:
                 folders.discard_unused(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -20,9 +21,14 @@ class Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def terminable() -> Iterator[None]:
-    """Raise :class:`Terminated` here when SIGTERM comes, unless somebody handles it already."""
+    """Raise :class:`Terminated` here when SIGTERM comes, unless somebody handles it already.
+
+    Not in one of several processes: while it waits for the others, inside a library, nothing can
+    be raised, and the signal must end it.
+    """
     ours = (
-        threading.current_thread() is threading.main_thread()
+        int(os.environ.get("WORLD_SIZE", "1")) == 1
+        and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )
     if not ours:

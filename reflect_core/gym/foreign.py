@@ -87,6 +87,7 @@ class _Episode:
     turns: int = 0
     episode_return: float = 0.0
     over: bool = False
+    cut: bool = False
 
 
 class GymnasiumEnvironment:
@@ -151,6 +152,7 @@ class GymnasiumEnvironment:
         late = episode.turns == self.game.horizon
         if action not in episode.menu:
             episode.over = late
+            episode.menu = () if late else episode.menu
             return Step(
                 observation=self._observe(f"error: no action {action[:20]!a}\n"),
                 reward=self.game.error_reward,
@@ -162,9 +164,12 @@ class GymnasiumEnvironment:
         )
         episode.episode_return += float(reward)
         episode.over = bool(terminated or truncated or late)
-        cut = bool(truncated) and not (terminated or late)
-        # what would have followed a cut is estimated on the state that was reached, menu and all
-        episode.menu = () if episode.over and not cut else self._menu(episode.info)
+        episode.cut = bool(truncated) and not (terminated or late)
+        if episode.cut:
+            # what would have followed is estimated on this state, so it has its menu still
+            episode.menu = self._last_menu(episode.info)
+        else:
+            episode.menu = () if episode.over else self._menu(episode.info)
         ending = Ending(
             episode.observation,
             float(reward),
@@ -178,7 +183,7 @@ class GymnasiumEnvironment:
             observation=self._observe(),
             reward=self.game.reward_scale * float(reward),
             terminated=bool(terminated) or late,
-            truncated=cut,
+            truncated=episode.cut,
             success=episode.over and bool(self.game.success(ending)),
         )
 
@@ -204,6 +209,13 @@ class GymnasiumEnvironment:
             raise ReflectError(f"{self.game.id} allows no action in an episode that has not ended")
         return menu
 
+    def _last_menu(self, info: Mapping[str, Any]) -> tuple[str, ...]:
+        """As :meth:`_menu`; none where the last info of an episode has no mask to go by."""
+        try:
+            return self._menu(info)
+        except ReflectError:
+            return ()
+
     def _observe(self, said: str = "") -> Observation:
         episode = self._playing(ended=True)
         told = self.game.describe(episode.observation, self._open())
@@ -211,7 +223,7 @@ class GymnasiumEnvironment:
             raise ReflectError(f"describe gave {type(told).__name__} for {self.game.id}, not text")
         left = self.game.horizon - episode.turns
         turns = f"{left} turn{'s' * (left != 1)} left."
-        return Observation(f"{said}{told}\n{turns}", () if episode.over else episode.menu)
+        return Observation(f"{said}{told}\n{turns}", episode.menu)
 
     def _open(self) -> gymnasium.Env[Any, Any]:
         if self._engine is None:
@@ -247,7 +259,8 @@ class ExpertGymnasiumEnvironment(GymnasiumEnvironment):
 
     def _hint(self) -> Hint:
         assert self.game.expert is not None
-        return self.game.expert(self._playing().observation, self._open())
+        cut = self._episode is not None and self._episode.cut
+        return self.game.expert(self._playing(ended=cut).observation, self._open())
 
 
 def from_gymnasium(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import attrs
@@ -104,11 +103,6 @@ class Encoder:
                 )
             dropped += len(parts) - len(shorter)
             parts = shorter
-
-    @functools.cached_property
-    def label_texts(self) -> Sequence[str]:
-        """The labels by rank as somebody may write them."""
-        return [str(self.tokenizer.decode([label])).strip() for label in self.labels]
 
     def label_ids(self, ranks: Sequence[int]) -> Tokens:
         """Label tokens by rank, shape (K,)."""

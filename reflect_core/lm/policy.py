@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 
 from reflect_core.context import Context
 from reflect_core.errors import CheckpointError, ReflectError
-from reflect_core.grounding import without_actions
 from reflect_core.hookspecs import NoConfig
 from reflect_core.lm.actor_critic import ActorCritic
 from reflect_core.lm.batch import PromptBatch, by_length, prompt_batch
@@ -124,9 +123,6 @@ class LmPolicy:
             )
         menu = draw_menu(actions, len(self.encoder.labels), draws)
         rollout = self.settings.rollout
-        if not rollout.name_actions:  # nor by what stands for them in this menu
-            texts = self.encoder.label_texts
-            reflection = without_actions(reflection, [texts[rank] for rank in menu.labels])
         segments = policy_segments(
             state,
             reflection,

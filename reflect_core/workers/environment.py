@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from reflect_core.errors import ReflectError
+from reflect_core.errors import EnvironmentLost
 from reflect_core.records import Hint, Observation, Step, Task
 from reflect_core.workers.pipelined import Pipelined
 from reflect_core.workers.wire import Past, Reply, Request, Start
@@ -166,11 +166,11 @@ class WorkerEnvironment(Pipelined):
                     raise self._lost(causes)
             ticket = again()
 
-    def _lost(self, causes: Sequence[str]) -> ReflectError:
+    def _lost(self, causes: Sequence[str]) -> EnvironmentLost:
         task = f" at task {self._start.task.task_id!r}" if self._start else ""
         times = f"in {len(causes)} processes one after the other"
         what = causes[0] if len(set(causes)) == 1 else f"{'; '.join(causes)}"
-        return ReflectError(
+        return EnvironmentLost(
             f"environment {self._name!r} cannot go on{task}, turn {len(self._actions) + 1}",
             why=f"{times}: {what}",
             then="leave the task out, mend the environment, or if it is slow and not stuck, "

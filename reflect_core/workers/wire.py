@@ -69,6 +69,7 @@ class Failure:
         text: What it says.
         trace: Where, as Python prints it.
         over: It was :class:`EpisodeOver`.
+        lost: It was :class:`NoAdvice`.
         parts: ``what``, ``why``, ``then`` and ``details`` of a :class:`ReflectError`.
     """
 
@@ -76,6 +77,7 @@ class Failure:
     text: str
     trace: str
     over: bool = False
+    lost: bool = False
     parts: tuple[str, str | None, str | None, tuple[str, ...]] | None = None
 
     @classmethod
@@ -89,6 +91,7 @@ class Failure:
             str(error),
             "".join(traceback.format_exception(error)),
             isinstance(error, EpisodeOver),
+            isinstance(error, NoAdvice),
             parts,
         )
 
@@ -99,7 +102,7 @@ class Failure:
             raised = EpisodeOver(self.text)
         elif self.parts is not None:
             what, why, then, details = self.parts
-            kind = NoAdvice if self.kind == NoAdvice.__name__ else ReflectError
+            kind = NoAdvice if self.lost else ReflectError
             raised = kind(what, why=why, then=then, details=details)
         else:
             raised = EnvironmentRaised(f"{self.kind}: {self.text}")

@@ -176,11 +176,9 @@ class AlfworldEnvironment:
     def expert_action(self) -> str:
         """The action of the expert chosen by option ``expert``, one of the legal actions.
 
-        One that has given up says any: its episode fails, and is not taught. :attr:`notes`
-        counts the games.
-
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: It has given up the game; :attr:`notes` counts these.
             ReflectError: The game has no expert.
         """
         return self._advised().action
@@ -190,6 +188,7 @@ class AlfworldEnvironment:
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: It has given up the game.
             ReflectError: The game has no expert.
         """
         advice = self._advised()

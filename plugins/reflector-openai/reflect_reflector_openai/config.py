@@ -99,7 +99,8 @@ class OpenAIConfig:
         None,
         "Tokens that the requests of this cache may cost in all; 0: only stored answers.",
         minimum=0,
-        neutral=True,
+        # where a run goes on without answers, it decides which reflections are empty
+        neutral=lambda config: config.when_spent == "stop",
     )
     when_spent: str = option(
         "stop",
