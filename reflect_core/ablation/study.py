@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from reflect_core import config, folders
-from reflect_core.ablation.arms import Arm
+from reflect_core.ablation.arms import REFERENCE, Arm
 from reflect_core.ablation.children import Children
 from reflect_core.ablation.costs import seconds
 from reflect_core.ablation.identity import SHARED, adopt, stage_keys
@@ -140,10 +140,13 @@ class Study:
     def _plan(self) -> list[_Job]:
         """All jobs, those first that do what others take over."""
         jobs: list[_Job] = []
+        # the whole method last in the table, first in time: most others share its stages; then
+        # what is as long as it, so that no core is left with that in the end
+        arms = list(reversed(self.arms))
+        arms.sort(key=lambda arm: (arm.name != REFERENCE, arm.longer_than is None))
         for seed in self.seeds:
             doing: dict[str, Path] = {}
-            # the whole method last in the table, first in time: most others share its stages
-            for arm in reversed(self.arms):
+            for arm in arms:
                 folder = self._place(arm.name, seed)
                 if arm.longer_than:
                     waits = {self._place(arm.longer_than, seed)}
