@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from small_runs import ROOT, SMALL, Site
 
 from reflect_core import ReflectError
-from reflect_core.ablation import study
+from reflect_core.ablation.children import Children
 from reflect_core.cli import main
 
 EXAMPLES = ROOT / "examples"
@@ -72,7 +72,7 @@ def test_the_environment_and_the_curriculum_train_together(site, tmp_path, monke
 def compare_trainers(monkeypatch, tmp_path):
     """The script; its runs are done in this process, which is quicker."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(study.subprocess, "call", lambda words, **_: main(words[3:]))
+    monkeypatch.setattr(Children, "call", lambda self, words, **_: main(words[3:]))
     path = EXAMPLES / "compare_trainers.py"
     spec = importlib.util.spec_from_file_location("compare_trainers", path)
     module = importlib.util.module_from_spec(spec)
