@@ -43,11 +43,8 @@ def hold(session: Session) -> None:
     )
     if path.exists():
         held = _held(path)
-        # older evaluations do not tell how they were played
-        if {**basis, "rollout": held.get("rollout", basis["rollout"])}.items() <= {
-            "rollout": basis["rollout"],
-            **held,
-        }.items():
+        # one of an older version does not tell how it was played: as the run is
+        if basis.items() <= {"rollout": basis["rollout"], **held}.items():
             _finish(session, held.get("alarms", {}))
             return
     if settings.decoding not in evaluation.DECODINGS:

@@ -212,6 +212,25 @@ def test_results_on_another_environment_never_stand_for_each_other(done, made):
     assert evaluation(done)["environment"] == evaluation(done, "more")["environment"]
 
 
+def test_an_evaluation_that_is_played_in_another_way_is_played_anew(done, made):
+    def label(**rollout):
+        changed = attrs.evolve(made.rollout, **rollout)
+        settings = attrs.evolve(made.eval, label="other")
+        run(done, attrs.evolve(made, rollout=changed, eval=settings), ["eval"])
+        return evaluation(done, "other")["rollout"]["history"]
+
+    assert label(history=1) == 1
+    assert label(history=0) == 0
+    before = (done / "evaluation-other.json").stat().st_mtime_ns
+    assert label(history=0, worker_timeout=7.0) == 0
+    assert (done / "evaluation-other.json").stat().st_mtime_ns == before, "a neutral option"
+    held = json.loads((done / "evaluation.json").read_text())
+    del held["rollout"]  # as older versions wrote it
+    (done / "evaluation.json").write_text(json.dumps(held))
+    run(done, made, ["eval"])
+    assert json.loads((done / "evaluation.json").read_text()) == held
+
+
 @pytest.mark.parametrize("content", ["[]", "7"])
 def test_what_is_no_evaluation_is_not_taken_for_one(done, made, content):
     (done / "evaluation.json").write_text(content)

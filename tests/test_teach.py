@@ -6,6 +6,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toy import lamps_that_fail
 
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.records import Task
@@ -128,17 +129,7 @@ def test_where_the_expert_gives_up_nothing_is_taught_and_that_is_counted():
 
 @pytest.mark.parametrize("where", ["reset", "step", "expert_action", "expert_reflection"])
 def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
-    class Broken(Lamps):
-        pass
-
-    def fails(self, *args, **more):
-        task = args[0] if where == "reset" else self.task
-        if task.task_id == "train-1":
-            raise RuntimeError("a fuse blew")
-        return getattr(Lamps, where)(self, *args, **more)
-
-    setattr(Broken, where, fails)
-    found = lesson(Broken(horizon=3), episodes=16)
+    found = lesson(lamps_that_fail(where, horizon=3), episodes=16)
     assert found.failures == ["train-1: RuntimeError: a fuse blew"] * 2
     assert not found.unsolved
     assert {e.state.task.task_id for e in found.examples} == {

@@ -8,23 +8,18 @@ import re
 import sys
 from pathlib import Path
 
+import pretrain_tiny
 import pytest
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
-from safetensors import safe_open  # noqa: E402
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
+import tiny_text
+import torch
+from safetensors import safe_open
+from tiny_text.skills import lookup
+from tiny_text.skills.copying import story
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "reflect_core" / "lm" / "tiny"
 WEIGHTS = FOLDER / "model.safetensors"
-sys.path.insert(0, str(ROOT / "tools"))
-
-import pretrain_tiny  # noqa: E402
-import tiny_text  # noqa: E402
-from tiny_text.skills import lookup  # noqa: E402
-from tiny_text.skills.copying import story  # noqa: E402
 
 PROMPT = (
     "see zorbek.py now.\nlist:\ntalim.py<|12|>\nzorbek.py<|40|>\nzorval.py<|77|>\nopen rim<|03|>\n"

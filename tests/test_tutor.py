@@ -3,6 +3,7 @@
 import attrs
 import pytest
 from fake_plugins import FakeEntryPoint, module
+from toy import lamps_that_fail
 from toy import settings as toy_settings
 
 from reflect_core import EnvironmentSpec, ReflectorSpec, hookimpl
@@ -126,17 +127,7 @@ def test_a_question_without_an_answer_leaves_its_turn_out_where_the_right_action
 
 @pytest.mark.parametrize("where", ["reset", "step", "expert_action"])
 def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
-    class Broken(Lamps):
-        pass
-
-    def fails(self, *args, **more):
-        task = args[0] if where == "reset" else self.task
-        if task.task_id == "train-1":
-            raise RuntimeError("a fuse blew")
-        return getattr(Lamps, where)(self, *args, **more)
-
-    setattr(Broken, where, fails)
-    made, _ = lesson(echo, episodes=8, make=lambda: Broken(horizon=3))
+    made, _ = lesson(echo, episodes=8, make=lambda: lamps_that_fail(where, horizon=3))
     assert made.failures == ["train-1: RuntimeError: a fuse blew"]
     assert not made.unsolved
     assert "train-1" not in {e.state.task.task_id for e in made.examples}

@@ -85,6 +85,18 @@ def lamps_registry(*, make: Any = Lamps, **lamps: Any) -> Registry:
     return load([*installed, FakeEntryPoint("lamps", lambda: plugin)], disabled=())  # type: ignore[list-item]
 
 
+def lamps_that_fail(where: str, **options: Any) -> Lamps:
+    """Lamps whose method of this name raises on the task ``train-1``."""
+
+    def fails(self: Any, *args: Any, **more: Any) -> Any:
+        task = args[0] if where == "reset" else self.task
+        if task.task_id == "train-1":
+            raise RuntimeError("a fuse blew")
+        return getattr(Lamps, where)(self, *args, **more)
+
+    return type("FailingLamps", (Lamps,), {where: fails})(**options)
+
+
 def pool(folder: Path, tuning: str = "full", **more: Any):
     from reflect_core.lm.pool import ModelPool
 
