@@ -200,7 +200,9 @@ def main() -> int:
     sys.stdout.reconfigure(line_buffering=True)  # it takes a while: rows are told as they come
     sys.path[:] = [str(Path(place or ".").absolute()) for place in sys.path]
     lamps_again.BuiltHereOnly.here.append("lamps.toml")
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # some write files
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        # some write files and leave them
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
         bench = Bench()
         bench.policy()  # torch and the model are loaded before the clock runs
         missed, seconds = judge_mutants(bench)

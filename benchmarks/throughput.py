@@ -25,14 +25,14 @@ from reflect_core import config, files, plugins
 from reflect_core.baselines import ExpertPolicy
 from reflect_core.progress import QuietProgress
 from reflect_core.prompt import reflector_segments
-from reflect_core.records import Assignment, State, Transition
-from reflect_core.rollout import Collector, training_episodes
+from reflect_core.records import State, Transition
+from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
 
 HERE = Path(__file__).parent
 ROUNDS = 5
-EPISODES = 32
+EPISODES = 64
 
 
 @attrs.frozen
@@ -64,9 +64,9 @@ def median_seconds(work: Callable[[], object]) -> float:
 def measure(session: Session) -> list[Line]:
     """The lines of the budget, in the order of the run."""
     settings = session.settings
-    tasks = session.tasks("train")
-    plan = training_episodes(
-        [Assignment(tasks[i % len(tasks)]) for i in range(EPISODES)], seed=0, iteration=0
+    # a mixture of the tasks that RL plays
+    plan = evaluation_episodes(
+        session.divided[1], EPISODES, seed=0, stage=session.env_spec.stages[-1]
     )
     # the expert's turns stand for those of a trained policy
     collector = Collector(
@@ -124,7 +124,7 @@ def measure(session: Session) -> list[Line]:
         Line("rollout, reflections", reading + writing, played * per_episode, rates["reflect"]),
         Line("rollout, actions", prompts, played * per_episode, rates["act"]),
         Line(
-            "update",
+            "update, at most",
             prompts,
             train.iterations * train.episodes * per_episode * epochs,
             rates["update"],
@@ -171,7 +171,9 @@ def main() -> int:
         "",
         f"{options.model}, {parameters / 1e6:.2f} M parameters, {settings.model.dtype}, "
         f"{torch.get_num_threads()} threads on {platform.machine()}, torch {torch.__version__}. "
-        "Reflections come from the untrained reflector, turns from the expert.",
+        "Reflections come from the untrained reflector and are written once, turns from the "
+        "expert. RL learns from fewer: from a part of those that the policy is certain of "
+        "(`trainer.keep_certain`).",
         "",
         "| part | tokens each | how many | tokens/s | seconds |",
         "|---|---|---|---|---|",

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 CONFIG = "run.toml"
+MACHINE = "machine.json"
+"""What a run began with, besides its settings."""
 
 
 def is_main_process() -> bool:
@@ -52,8 +54,8 @@ def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
 
 
 def discard_unused(folder: Path) -> None:
-    """Remove a run's folder if it holds nothing but its configuration."""
-    if {path.name for path in folder.iterdir()} <= {CONFIG, files.LOCK}:
+    """Remove a run's folder if nothing was made in it yet."""
+    if {path.name for path in folder.iterdir()} <= {CONFIG, MACHINE, files.LOCK}:
         shutil.rmtree(folder)
 
 

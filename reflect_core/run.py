@@ -6,7 +6,6 @@ which goes on from its last checkpoint.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,11 +13,9 @@ from typing import Any, cast
 
 import attrs
 
-from reflect_core import checkpoint, report
+from reflect_core import checkpoint, machine, report
 from reflect_core.contest import hold
-from reflect_core.digests import tasks_digest
 from reflect_core.dropped import check_failures
-from reflect_core.files import read_json, write_json
 from reflect_core.grounding import without_actions
 from reflect_core.loop import Training
 from reflect_core.memory import release
@@ -61,6 +58,8 @@ def execute(
     try:
         if {"teach", "sft", "train"} & set(stages):
             session.check(stages)
+            if session.crew.is_main:
+                machine.compare(session)
         for stage in STAGES:
             if stage in stages:
                 run_stage(session, stage)
@@ -185,8 +184,6 @@ def _train(session: Session) -> None:
         alarms=session.alarms,
         restarts=lambda: session.workers.restarts if session.workers else 0,
     )
-    if session.crew.is_main:
-        _check_machine(session)
     training.resume()
     iterations = session.settings.train.iterations
     name = f"train {session.settings.trainer.name}"
@@ -194,43 +191,6 @@ def _train(session: Session) -> None:
         training.run(stage.advance)
     if session.crew.is_main:
         session.folder.write_folder(session.folder.policy, policy.save)
-
-
-def _check_machine(session: Session) -> None:
-    """Warn when a run goes on where its figures may come out differently."""
-    import torch
-
-    here = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "processes": session.accelerator.num_processes,
-        "device": str(session.accelerator.device.type),
-        "tasks": tasks_digest(
-            task for split in ("train", "valid") for task in session.tasks(split)
-        ),
-    }
-    path = session.folder.path / "machine.json"
-    if not path.exists():
-        write_json(path, here)
-        return
-    before = read_json(path)
-    changed = {name for name, value in here.items() if before.get(name) != value}
-    if "tasks" in changed and "tasks" in before:
-        session.progress.warn(
-            "the environment's tasks are not those that this run began with: "
-            "what it was made from has changed, and so may its figures"
-        )
-    told = ", ".join(
-        f"{name} {before.get(name)} to {value}"
-        for name, value in here.items()
-        if name in changed - {"tasks"}
-    )
-    if told:
-        session.progress.warn(
-            f"resumed under other conditions ({told}): "
-            "figures may differ in their last digits from an uninterrupted run's"
-        )
 
 
 def _unnamed(example: Example) -> Example:

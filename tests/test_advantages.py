@@ -1,13 +1,10 @@
 """Returns and advantages against hand-computed cases and their laws."""
 
-import doctest
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflect_core import advantages
 from reflect_core.advantages import (
     discounted_returns,
     explained_variance,
@@ -22,10 +19,6 @@ episodes = st.lists(st.tuples(numbers, numbers), min_size=1, max_size=12)
 shares = st.floats(0, 1)
 # of one iteration: returns, each with the name of its group
 grouped = st.lists(st.tuples(numbers, st.sampled_from("abc")), min_size=1, max_size=12)
-
-
-def test_the_examples_run():
-    assert doctest.testmod(advantages) == (0, 8)
 
 
 def test_gae_by_hand():

@@ -19,6 +19,7 @@ from fake_plugins import FakeEntryPoint, fake_point
 
 from reflect_core import ReflectError
 from reflect_core.cli import main
+from reflect_core.folders import MACHINE
 from reflect_core.settings import Settings
 
 
@@ -295,9 +296,14 @@ def test_obstacles_are_told_with_the_way_on(
 def test_a_mistake_found_before_anything_was_made_leaves_no_folder(
     runs: Runs, reflect: Any
 ) -> None:
-    runs.behave = raising(ReflectError("the root is not a folder"))
-    assert reflect("run", "--env", "maze", "--out", "mine").code == 2
-    assert not Path("mine").exists()
+    def early(folder: Path) -> None:
+        (folder / MACHINE).write_text("{}\n")
+        raise ReflectError("the model is not to be found")
+
+    for behave in (raising(ReflectError("the root is not a folder")), early):
+        runs.behave = behave
+        assert reflect("run", "--env", "maze", "--out", "mine").code == 2
+        assert not Path("mine").exists()
 
     def later(folder: Path) -> None:
         (folder / "metrics.jsonl").write_text("{}\n")

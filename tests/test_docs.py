@@ -178,16 +178,17 @@ reflect run \\
 
 def test_a_wrong_command_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with shell(tmp_path, Site(tmp_path / "site"), monkeypatch) as sh:
-        for line in (
-            "reflect runs --env filesys",
-            "reflect run --env filesys train.iteration=3",
-            "reflect run --env filesys --trainer pppo",
-            "accelerate launch --num_process 2 -m reflect_core run --env filesys --nv x",
-            "make demonstration",
-            "pip install 'reflect-core[tests]'",
-            "python examples/compare.py",
-            "rm -r runs",
+        for line, told in (
+            ("reflect runs --env filesys", "runs"),
+            ("reflect run --env filesys train.iteration=3", "train.iteration"),
+            ("reflect run --env filesys --trainer pppo", "pppo"),
+            ("accelerate launch -m reflect_core run --env filesys --nv x", "--nv"),
+            ("make demonstration", "no target demonstration"),
+            ("pip install 'reflect-core[tests]'", "no such extra"),
+            ("python examples/compare.py", "compare.py"),
+            ("rm -r runs", "does not know 'rm'"),
         ):
             [(_, words)] = commands(Block("bash", line, 1, {}))
-            with pytest.raises((Exception, SystemExit)):
+            with pytest.raises((Exception, SystemExit)) as caught:
                 sh.call(words, marks=())
+            assert told in str(caught.value), line

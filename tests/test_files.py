@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -63,10 +64,19 @@ def test_json_that_is_missing_or_broken(tmp_path: Path) -> None:
         files.read_json(tmp_path / "c.json")
 
 
-def test_a_tree_can_be_flushed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be flushed on Windows")
+def test_a_tree_is_flushed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     (tmp_path / "a" / "b" / "c").write_text("x")
+    flushed, fsync = [], os.fsync
+
+    def noted(file):
+        flushed.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
     files.fsync_tree(tmp_path)
+    assert sorted(flushed) == sorted(p.stat().st_ino for p in (tmp_path, *tmp_path.rglob("*")))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")

@@ -69,6 +69,28 @@ def test_a_row_stops_at_its_end_or_line_break_and_others_go_on(make, architectur
     assert write(model, PROMPTS, end_id=end, stop_ids=frozenset(stops)) == expected
 
 
+@each_architecture
+def test_rows_that_have_ended_are_no_longer_computed(make, architecture):
+    model = make(architecture)
+    longest = plainly(model, PROMPTS[1], 9)
+    # of twelve rows three go on to the end, not the first ones
+    prompts = [PROMPTS[0]] * 4 + [PROMPTS[1]] * 3 + [PROMPTS[0]] * 5
+    end = plainly(model, PROMPTS[0], 1)[0]
+    assert end not in longest
+    computed = []
+
+    def count(module, args, kwargs):
+        computed.append(len(kwargs["input_ids"]))
+
+    watched = model.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        written = write(model, prompts, end_id=end)
+    finally:
+        watched.remove()
+    assert computed == [12] + [3] * 8
+    assert written == [[]] * 4 + [longest] * 3 + [[]] * 5
+
+
 @pytest.mark.parametrize("limit", [0, 1, 4])
 def test_no_row_is_longer_than_the_limit(make, limit):
     written = write(make("lfm2"), PROMPTS, end_id=-1, max_new_tokens=limit)

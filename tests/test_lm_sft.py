@@ -123,7 +123,9 @@ def test_the_completion_loss_is_the_cross_entropy_of_the_completion_alone(
 
 def test_every_example_comes_once_in_a_pass_and_passes_differ():
     batches = StepBatches(
-        lambda rows, step, first: (list(rows), step),
+        lambda row, step, place: (row, step),
+        length=lambda sample: 1,
+        collate=lambda samples: ([row for row, _ in samples], samples[0][1]),
         examples=10,
         updates=6,
         batch_size=5,
@@ -152,14 +154,20 @@ def test_a_step_in_pieces_is_the_same_step(model_folder, monkeypatch):
 
 
 @pytest.mark.parametrize(("parts", "sizes"), [(1, [8]), (2, [4, 4]), (3, [8])])
-def test_pieces_hold_every_example_of_a_step_at_its_place(parts, sizes):
+def test_pieces_hold_every_example_of_a_step_once_and_those_of_like_length_together(parts, sizes):
     batches = StepBatches(
-        lambda rows, step, first: (list(rows), step, first),
+        lambda row, step, place: (row, step, place),
+        length=lambda sample: (7 * sample[0]) % 10,
+        collate=list,
         examples=10, updates=3, batch_size=8, seed=0, name="x", parts=parts,
     )  # fmt: skip
     items = [batches[i]["step_batch"] for i in range(len(batches))]
     for step in range(3):
-        mine = [item for item in items if item[1] == step]
-        assert [len(rows) for rows, _, _ in mine] == sizes
-        assert [first for _, _, first in mine] == [sum(sizes[:i]) for i in range(len(sizes))]
-        assert [row for rows, _, _ in mine for row in rows] == batches.rows[step]
+        mine = [item for item in items if item[0][1] == step]
+        assert [len(samples) for samples in mine] == sizes
+        samples = [sample for piece in mine for sample in piece]
+        lengths = [(7 * row) % 10 for row, _, _ in samples]
+        assert lengths == sorted(lengths)
+        # each with the place at which it was drawn, which names its random numbers
+        drawn = sorted(samples, key=lambda sample: sample[2])
+        assert [row for row, _, _ in drawn] == batches.rows[step]

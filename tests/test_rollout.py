@@ -1,11 +1,14 @@
 """Rollouts: layout independence, failing environments, the learner's limit."""
 
+import itertools
+
 import pytest
 
+from reflect_core import rollout
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
 from reflect_core.dropped import check_failures
 from reflect_core.errors import EnvironmentFailure, NoAdvice, ReflectError
-from reflect_core.records import Assignment, Choice
+from reflect_core.records import Assignment, Choice, Task
 from reflect_core.rollout import (
     Collector,
     evaluation_episodes,
@@ -48,6 +51,24 @@ def test_every_episode_is_played_to_its_end_in_order():
     assert [t.episode for t in played.trajectories] == list(range(12))
     assert all(t.terminated and t.turns == 2 for t in played.trajectories)
     assert played.turns == 24
+
+
+def test_an_evaluation_plays_a_mixture_that_is_the_same_for_every_seed():
+    tasks = [Task(f"{i:02}", "test", "", level=1 + i // 10) for i in range(30)]
+    one, two = (evaluation_episodes(tasks, 9, seed=seed, stage="full") for seed in (0, 1))
+    assert [each.task for each in one] == [each.task for each in two]
+    assert {each.task.level for each in one} == {1, 2, 3}
+    assert not {each.environment_seed for each in one} & {each.environment_seed for each in two}
+
+
+def test_the_time_in_which_environments_alone_were_at_work_is_added_up(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(rollout.time, "perf_counter", lambda: next(clock))
+    collector = Collector(Lamps, SilentReflector(), RandomPolicy(), seed=3, num_envs=5)
+    assert collector.waited == 0
+    played = collector.play(episodes(), greedy=False)
+    # a second for each answer: one per turn, and one per reset
+    assert collector.waited == played.turns + played.episodes
 
 
 def test_iterations_draw_anew():

@@ -316,15 +316,41 @@ def test_an_evaluation_before_training_does_not_stand_for_one_after_it(made, tmp
     assert ("trained", "argmax") in table(tmp_path / "r")
 
 
-def test_training_takes_up_the_best_weights(done):
-    from safetensors.torch import load_file
+def test_each_row_is_played_with_the_weights_that_it_is_named_after(done, made, monkeypatch):
+    taken, take_up = [], Session.take_up
 
-    best = json.loads((done / "checkpoints" / "000003" / "state.json").read_text())[
-        "best_iteration"
-    ]
-    saved = load_file(done / "checkpoints" / f"{best:06d}" / "policy.safetensors")
-    kept = load_file(done / "policy" / "model.safetensors")
-    assert all((saved[f"lm.{name}"] == tensor).all() for name, tensor in kept.items())
+    def noted(self, folder):
+        taken.append(folder.name)
+        take_up(self, folder)
+
+    monkeypatch.setattr(Session, "take_up", noted)
+    labelled = attrs.evolve(made, eval=attrs.evolve(made.eval, label="seen"))
+    run(done, labelled, ["eval"])
+    assert taken == ["warmup", "policy"]
+    found = json.loads((done / "evaluation-seen.json").read_text())["rows"]
+    assert list(dict.fromkeys(row["name"] for row in found)) == ["random", "warmup", "trained"]
+
+
+def test_only_the_rows_that_are_named_are_played_and_they_must_be_there(done, made):
+    def chosen(*names):
+        return attrs.evolve(made, eval=attrs.evolve(made.eval, players=names))
+
+    run(done, chosen("trained", "random"), ["eval"])
+    assert {name for name, _ in table(done)} == {"random", "trained"}
+    with pytest.raises(ReflectError, match="no row 'traned'") as caught:
+        run(done, chosen("traned"), ["eval"])
+    assert any("trained" in line for line in caught.value.details)
+
+
+def test_an_evaluation_beside_the_runs_own_leaves_no_trace_in_it(done, made):
+    unfinished(done)
+    stages = json.loads((done / "stages.json").read_text())
+    before = (done / "metrics.jsonl").read_bytes()
+    beside = attrs.evolve(made, eval=attrs.evolve(made.eval, label="x"))
+    execute(done, beside, ["eval"], lamps_registry(), QuietProgress(), beside=True)
+    assert (done / "evaluation-x.json").exists()
+    assert json.loads((done / "stages.json").read_text()) == stages
+    assert (done / "metrics.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(

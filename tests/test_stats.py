@@ -42,6 +42,23 @@ def test_more_trials_tell_more(successes: int, times: int) -> None:
     assert many.high - many.low < few.high - few.low
 
 
+@given(st.floats(0.1, 0.8), st.floats(0.05, 0.15))
+def test_what_must_hold_more_often_is_wider(confidence: float, more: float) -> None:
+    pairs = [math.sqrt(i) for i in range(60)], [0.0] * 60
+    for interval in (
+        lambda share: wilson(7, 20, confidence=share),
+        lambda share: paired_difference(*pairs, confidence=share, resamples=400),
+    ):
+        narrow, wide = interval(confidence), interval(confidence + more)
+        assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_half_of_normal_draws_lie_within_two_thirds_of_a_deviation() -> None:
+    # z = 0.6745; centre and half width by hand, n = 100, p = 0.5
+    half = wilson(50, 100, confidence=0.5)
+    assert half.high - half.low == pytest.approx(2 * 0.6745 * 0.05 / (1 + 0.00455) ** 0.5, rel=1e-3)
+
+
 def test_wilson_without_trials_knows_nothing() -> None:
     assert (wilson(0, 0).low, wilson(0, 0).high) == (0.0, 1.0)
     with pytest.raises(ValueError, match="3 successes in 2"):

@@ -11,7 +11,7 @@ from toy import lamps_that_fail
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
-from reflect_core.teach import divide, read_examples, teach, write_examples
+from reflect_core.teach import divide, negatives_of, read_examples, teach, write_examples
 from reflect_core.testing.lamps import Lamps
 
 
@@ -48,7 +48,11 @@ def test_a_negative_example_is_the_correction_and_never_the_wrong_move():
 def test_the_number_of_negatives_is_asked_for_in_the_mean(negatives):
     found = lesson(episodes=60, negatives=negatives)
     negative = sum(e.kind == "negative" for e in found.examples)
-    assert negative + found.without_negative == pytest.approx(60 * negatives, abs=30)
+    assert negative + found.without_negative == pytest.approx(60 * negatives, abs=15)
+
+
+def test_a_fraction_of_a_negative_is_a_chance():
+    assert sum(negatives_of(1.5, 0, n) for n in range(2000)) == pytest.approx(3000, abs=112)
 
 
 def test_where_every_move_ends_the_episode_there_is_no_negative_and_that_is_counted():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -25,6 +26,15 @@ from reflect_core.testing.probe import FromFile
 
 FROM_PROCESS = {"spawns", "fresh-process", "light", "files", "folder", "releases"}
 LITTLE = Effort(max_examples=10)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Some here leave temporary files behind on purpose; they are removed afterwards."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 class TestFilesys(EnvironmentContract):
@@ -276,6 +286,29 @@ def test_an_expert_may_give_up_and_says_so() -> None:
 
     found = told(Lost)
     assert {outcome.status for outcome in found.values()} == {"ok", "skipped"}
+
+
+def test_an_expert_may_give_up_some_tasks_but_not_all() -> None:
+    class Picky(Right):
+        given_up = 0
+
+        def reset(self, task, *, seed, stage=None):
+            self.gives_up = seed % 2 == 0 or self.given_up
+            return super().reset(task, seed=seed, stage=stage)
+
+        def expert_action(self):
+            if self.gives_up:
+                raise NoAdvice("too hard")
+            return super().expert_action()
+
+    found = told(Picky)["expert-solves"]
+    assert found.status == "ok"
+    assert found.remark.endswith("given up")
+
+    class Idle(Picky):
+        given_up = 1
+
+    assert "it gives up all of" in told(Idle)["expert-solves"].explain()
 
 
 def test_an_environment_without_tasks_is_told_so_by_one_law() -> None:

@@ -28,6 +28,46 @@ def test_no_number_of_a_trainer_is_without_a_lower_bound():
         assert [key.option for key in numbers if key.minimum is None] == []
 
 
+@each
+def test_probabilities_are_those_of_the_samplers_temperature(kind):
+    logits = np.array([[0.3, -0.1, 0.2], [1.0, 0.0, -1.0]])
+    player, sampler = Table(logits), Table(logits / 0.5)
+    played = [
+        game(player, [(0, i % 3, float(i == 1)), (1, 0, 0.5)], by=sampler, keys=["x", "y"])
+        for i in range(4)
+    ]
+    cold = [
+        attrs.evolve(
+            each,
+            transitions=tuple(
+                attrs.evolve(turn, choice=attrs.evolve(turn.choice, temperature=0.5))
+                for turn in each.transitions
+            ),
+        )
+        for each in played
+    ]
+    learner = make(kind, context(player), **BARE | {"kl_coef": 0.1})
+    again = [attrs.evolve(each, success=True, replayed=True) for each in cold[:2]]
+    figures = learner.update([*cold, *again], iteration=0)
+    assert figures["first_ratio_error"] == pytest.approx(0, abs=1e-6)
+    assert figures["kl_to_warmup"] == pytest.approx(0, abs=1e-9)
+    assert figures["replay_ratio"] == pytest.approx(1)
+
+
+@each
+def test_a_loss_whose_gradient_is_not_finite_moves_nothing(kind):
+    player, episodes = lively()
+    learner = make(kind, context(player), **STILL | {"lr": 0.1})
+    before = toy.hashes(player.trainable())
+
+    def flat_and_steep(now):
+        return (0.0 * now.logprobs[:, 0].sum()).sqrt(), {}
+
+    with pytest.raises(NonFiniteLoss, match="gradient norm"):
+        learner.learn(learner.batch(episodes), flat_and_steep, iteration=0)
+    assert toy.hashes(player.trainable()) == before
+
+
 # -- gradients ----------------------------------------------------------------------------
 
 

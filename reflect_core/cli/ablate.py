@@ -57,8 +57,8 @@ def ablate(
     from reflect_core.digests import tasks_digest
     from reflect_core.progress import make_progress
 
-    if flags.get("seed") is not None:
-        raise ConfigError("an ablation has several seeds", then="--seeds 0,1,2 in place of --seed")
+    if any(word.partition("=")[0].strip() == "seed" for word in overrides):
+        raise ConfigError("an ablation has several seeds", then="--seeds 0,1,2 in place of seed=")
     registry = plugins.load()
     base = config.resolve(registry, file=file, overrides=overrides, flags=flags)
     environment: Any = registry.find("environment", base.env.name).spec

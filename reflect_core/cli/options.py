@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["FILE", "FOLDER", "WithKeys", "configuring"]
+__all__ = ["FILE", "FOLDER", "WithKeys", "configuring", "seeding"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,8 +33,11 @@ class WithKeys(click.Command):
             formatter.write_dl(rows, col_max=34)
 
 
+seeding = click.option("--seed", type=int, help="Root of every random choice.  [0]")
+
+
 def configuring(command: F) -> F:
-    """Add what chooses the parts and settings of a new run."""
+    """Add what chooses the parts and settings of a new run, but for its seed."""
     for decorate in reversed(
         (
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
@@ -46,7 +49,6 @@ def configuring(command: F) -> F:
             click.option("--teacher", metavar="NAME", help="Who makes the examples.  [expert]"),
             click.option("--negatives", type=float, help="Negative examples an episode; 0: none."),
             click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
-            click.option("--seed", type=int, help="Root of every random choice.  [0]"),
             click.option("--config", "file", type=FILE, help="TOML file with settings."),
             click.option("--out", type=FOLDER, help="Folder of the run.  [first free in runs/]"),
         )

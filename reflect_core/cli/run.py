@@ -12,7 +12,7 @@ import click
 
 from reflect_core import folders
 from reflect_core.cli.failures import Interrupted, explain
-from reflect_core.cli.options import FOLDER, WithKeys, configuring
+from reflect_core.cli.options import FOLDER, WithKeys, configuring, seeding
 from reflect_core.cli.stopping import exit_code
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.settings import Settings
@@ -28,6 +28,7 @@ _continuing = click.argument("folder", metavar="RUN", type=FOLDER)
 
 @click.command(cls=WithKeys)
 @configuring
+@seeding
 @click.option("--resume", metavar="RUN", type=FOLDER, help="Go on with the run in this folder.")
 @click.option("--dry-run", is_flag=True, help="Show the settings and stages, and do nothing.")
 def run(
@@ -66,6 +67,7 @@ def run(
 
 @click.command(cls=WithKeys)
 @configuring
+@seeding
 def teach(overrides: tuple[str, ...], out: Path | None, file: Path | None, **flags: object) -> None:
     """Begin a run: make the teacher's examples."""
     from reflect_core import config, plugins

@@ -63,6 +63,8 @@ def generate(
     ids, mask = (t.to(device) for t in pad(prompts, pad_id, left=True))
     positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
     written: list[list[int]] = [[] for _ in prompts]
+    # the prompts that the tensors' rows belong to, and which of them still run
+    rows = np.arange(len(prompts))
     running = np.ones(len(prompts), bool)
     cache = None
     for _ in range(max_new_tokens):
@@ -80,20 +82,27 @@ def generate(
             chosen = logits.argmax(dim=-1)
         else:
             # a row draws only while it runs: its numbers depend on itself alone
-            drawn = [g.random() if on else 0.0 for g, on in zip(uniforms, running, strict=True)]
+            drawn = [uniforms[row].random() if running[row] else 0.0 for row in rows.tolist()]
             chosen = inverse_cdf(
                 torch.softmax(logits / temperature, dim=-1),
                 torch.tensor(drawn, device=device, dtype=torch.float64),
             )
-        for row, token in enumerate(chosen.tolist()):
+        for row, token in zip(rows.tolist(), chosen.tolist(), strict=True):
             if running[row]:
                 if token == end_id or token in stop_ids:
                     running[row] = False
                 else:
                     written[row].append(token)
-        if not running.any():
+        on = running[rows]
+        if not on.any():
             break
         ids = chosen.unsqueeze(1)
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
         positions = positions[:, -1:] + 1
+        # one that goes on and on should not take all the others along
+        if 2 * on.sum() <= len(rows):
+            kept = torch.from_numpy(np.flatnonzero(on)).to(device)
+            cache.reorder_cache(kept)
+            ids, mask, positions = ids[kept], mask[kept], positions[kept]
+            rows = rows[on]
     return written

@@ -174,16 +174,19 @@ class LmPolicy:
         sft = self.settings.sft
         seed = self.settings.seed
 
-        def build(rows: Sequence[int], step: int, first: int) -> tuple[PromptBatch, torch.Tensor]:
-            prompts, targets = [], []
-            for place, row in enumerate(rows, first):
-                example = examples[row]
-                draws = Draws(seed, ("sft", "policy", step, place))
-                reflection = example.reflection if asked(draws, reflect) else ""
-                prompt, label_ids = self.encode(example.state, reflection, draws)
-                prompts.append((prompt.ids, label_ids))
-                targets.append(example.state.observation.legal_actions.index(example.action))
-            return self._batch(prompts), torch.tensor(targets, device=self.models.device)
+        def encode(row: int, step: int, place: int) -> tuple[Tokens, Tokens, int]:
+            example = examples[row]
+            draws = Draws(seed, ("sft", "policy", step, place))
+            reflection = example.reflection if asked(draws, reflect) else ""
+            prompt, label_ids = self.encode(example.state, reflection, draws)
+            target = example.state.observation.legal_actions.index(example.action)
+            return prompt.ids, label_ids, target
+
+        def collate(
+            samples: Sequence[tuple[Tokens, Tokens, int]],
+        ) -> tuple[PromptBatch, torch.Tensor]:
+            targets = torch.tensor([target for *_, target in samples], device=self.models.device)
+            return self._batch([(ids, labels) for ids, labels, _ in samples]), targets
 
         def loss(module: torch.nn.Module, item: Any) -> torch.Tensor:
             batch, target = item
@@ -191,7 +194,9 @@ class LmPolicy:
             return torch.nn.functional.cross_entropy(logits, target)
 
         batches = StepBatches(
-            build,
+            encode,
+            length=lambda sample: len(sample[0]),
+            collate=collate,
             examples=len(examples),
             updates=sft.policy_updates,
             batch_size=sft.batch_size,

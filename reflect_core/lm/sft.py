@@ -24,12 +24,15 @@ class StepBatches(Dataset[Any]):
     """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
 
     With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
-    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``. Each
-    piece weighs the same; a loss that is a mean over tokens weighs them within their piece.
+    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``. Pieces
+    hold samples of like length, so that little is padded. Each piece weighs the same; a loss that
+    is a mean over tokens weighs them within their piece.
 
     Args:
-        build: Makes a batch from the indices of its examples, the step, and the place of the
-            first of them in the step's batch.
+        encode: Makes a sample from the index of its example, the step, and its place among the
+            step's samples as they were drawn.
+        length: Of a sample, in tokens.
+        collate: Makes a batch of samples.
         examples: Number of examples; they come in shuffled passes.
         updates, batch_size: Steps, and examples in each.
         name: Names the random stream.
@@ -38,8 +41,10 @@ class StepBatches(Dataset[Any]):
 
     def __init__(
         self,
-        build: Callable[[Sequence[int], int, int], Any],
+        encode: Callable[[int, int, int], Any],
         *,
+        length: Callable[[Any], int],
+        collate: Callable[[Sequence[Any]], Any],
         examples: int,
         updates: int,
         batch_size: int,
@@ -47,7 +52,8 @@ class StepBatches(Dataset[Any]):
         name: str,
         parts: int = 1,
     ) -> None:
-        self.build = build
+        self.encode, self.length, self.collate = encode, length, collate
+        self._encoded: tuple[int, list[Any]] = (-1, [])  # the step that was asked for last
         self.updates = updates
         self.parts = parts if batch_size % parts == 0 else 1
         need = updates * batch_size
@@ -64,9 +70,16 @@ class StepBatches(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         step, part = divmod(index, self.parts)
-        size = len(self.rows[step]) // self.parts
-        rows = self.rows[step][part * size : (part + 1) * size]
-        return {"step_batch": self.build(rows, step, part * size)}
+        samples = self._samples(step)
+        size = len(samples) // self.parts
+        return {"step_batch": self.collate(samples[part * size : (part + 1) * size])}
+
+    def _samples(self, step: int) -> list[Any]:
+        """Those of a step, from the shortest to the longest."""
+        if self._encoded[0] != step:
+            samples = [self.encode(row, step, place) for place, row in enumerate(self.rows[step])]
+            self._encoded = step, sorted(samples, key=self.length)
+        return self._encoded[1]
 
 
 class _Warmup(Trainer):

@@ -116,7 +116,7 @@ class EnvironmentContract(Contract):
         horizon: Turns within which every episode ends; by default the option ``horizon``, or
             1000 where there is none.
         max_text: Characters of an observation at most.
-        expert_solves: Share of episodes that its expert solves.
+        expert_solves: Share of episodes that its expert solves, of those that it does not give up.
         truncates: Whether episodes may be cut; by default what the spec says.
     """
 

@@ -113,6 +113,7 @@ class Episode:
         actions: Taken, in order; the last may have failed.
         steps: What came back.
         fault: What ended it, where that was an error.
+        given_up: Whether the expert who played it knew no way on.
     """
 
     task: Task
@@ -122,6 +123,7 @@ class Episode:
     actions: list[str] = attrs.field(factory=list)
     steps: list[Step] = attrs.field(factory=list)
     fault: Fault | None = None
+    given_up: bool = False
 
     @property
     def shown(self) -> list[Observation]:

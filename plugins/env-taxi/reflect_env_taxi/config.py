@@ -12,6 +12,7 @@ PICKUP, DROPOFF, FULL = STAGES = ("pickup", "dropoff", "full")
 PAPER, MARKED, NO_DRAWING = DRAWINGS = ("paper", "marked", "none")
 PAIRS, NOTHING = HELD_OUT = ("pairs", "none")
 AT_PASSENGER, ANYWHERE = BOARDINGS = ("passenger", "anywhere")
+PLANNER, COMPASS = EXPERTS = ("planner", "compass")
 RANDOM = "random"
 MAPS = ("4x4", "8x8", RANDOM)
 
@@ -44,6 +45,11 @@ class TaxiConfig:
         AT_PASSENGER,
         "Where the taxi starts stage dropoff: at the passenger's place, or anywhere.",
         choices=BOARDINGS,
+    )
+    expert: str = option(
+        PLANNER,
+        "Who teaches: planner knows the shortest ways, compass only in which direction things lie.",
+        choices=EXPERTS,
     )
     held_out: str = option(
         PAIRS, "pairs: no test pair is in train; none: every split has all.", choices=HELD_OUT

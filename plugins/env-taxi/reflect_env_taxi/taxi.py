@@ -7,11 +7,13 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_env_taxi import driver, engine
+from reflect_env_taxi.advice import Advice, by_compass
 from reflect_env_taxi.config import (
     AT_PASSENGER,
+    COMPASS,
     DROPOFF,
     FULL,
     PICKUP,
@@ -47,7 +49,7 @@ class _Episode:
         turns_left: Of the horizon.
         boarded: Whether the passenger was aboard before.
         last: The last action, None before any, "" if it was not on the menu.
-        right: Whether the last action was the first one of a shortest way.
+        right: Whether the last action was a right one, as far as the expert knows.
         over: Whether it has ended.
     """
 
@@ -85,6 +87,11 @@ class TaxiEnvironment:
             table, lambda before, after, _: not self._aboard(before) and self._aboard(after)
         )
         self._ways: dict[str, Ways] = {FULL: delivered, DROPOFF: delivered, PICKUP: picked_up}
+        self._advice: dict[str, Advice] = {part: ways.best for part, ways in self._ways.items()}
+        if self.config.expert == COMPASS:
+            pick_up, drop_off = NUMBERS[PICK_UP], NUMBERS[DROP_OFF]
+            compass = by_compass(self._scenes, pick_up=pick_up, drop_off=drop_off)
+            self._advice = dict.fromkeys(STAGES, compass)
         self._tasks = tasks_by_split(self.config, self._moves())
         town = [b"".join(line).decode() for line in self._engine.desc]
         self._view = View(town, drawing=self.config.drawing, facts=self.config.facts)
@@ -155,7 +162,8 @@ class TaxiEnvironment:
         pick_up = action == PICK_UP and not vain
         shaped = pick_up and not episode.boarded and self.config.shape_pickup
         episode.boarded |= pick_up
-        episode.last, episode.right = action, number in self._ways[episode.part].best[before]
+        advice = self._advice[episode.part][before]
+        episode.last, episode.right = action, number in advice or not advice
         success = delivered or (pick_up and episode.part == PICKUP)
         episode.over = success or fatal or episode.turns_left == 0
         return Step(
@@ -175,19 +183,23 @@ class TaxiEnvironment:
         self._episode = None
 
     def expert_action(self) -> str:
-        """The next action of a shortest way; of several, the first on the menu.
+        """The planner's is the next of a shortest way; of several, the first on the menu.
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: The compass points at walls alone.
         """
-        best = self._ways[self._playing().part].best[self._state]
-        return ACTIONS[best[0]]
+        advice = self._advice[self._playing().part][self._state]
+        if not advice:
+            raise NoAdvice("the compass knows no way round a wall")
+        return ACTIONS[advice[0]]
 
     def expert_reflection(self) -> str:
         """What the expert says: what was wrong, where the target lies, and the next action.
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: The compass points at walls alone.
         """
         action = self.expert_action()
         episode = self._playing()

@@ -46,7 +46,7 @@ def test_the_bare_engine_goes_through_the_same_states(
 
 
 def test_whole_episodes_are_played_and_counted(
-    benchmark: ModuleType, taxi: TaxiEnvironment
+    benchmark: ModuleType, taxi: TaxiEnvironment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scripts, _ = benchmark.record(taxi, episodes=4)
     lengths = [len(script.actions) for script in scripts]
@@ -56,8 +56,13 @@ def test_whole_episodes_are_played_and_counted(
     assert (one.episodes, one.turns) == (1, lengths[0])
     next_one = benchmark.replay(player, endless, seconds=0)
     assert (next_one.episodes, next_one.turns) == (1, lengths[1])
-    more = benchmark.replay(player, endless, seconds=0.05)
-    assert more.episodes > 1 and more.reset_seconds + more.step_seconds >= 0.05
+    clock = itertools.count(step=0.25)
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(clock))
+    # a reset and every step take a quarter of a second
+    enough = (2 + lengths[2] + lengths[3]) / 4
+    more = benchmark.replay(player, endless, seconds=enough)
+    assert (more.episodes, more.turns) == (2, lengths[2] + lengths[3])
+    assert (more.reset_seconds, more.step_seconds) == (0.5, enough - 0.5)
 
 
 def test_medians_and_factors_by_hand(benchmark: ModuleType) -> None:

@@ -17,7 +17,7 @@ from reflect_core.lm.generate import generate
 from reflect_core.lm.pool import ModelPool
 from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import reflector_segments
-from reflect_core.records import Example
+from reflect_core.records import Example, Tokens
 from reflect_core.settings import Settings
 
 ROWS = 32
@@ -128,14 +128,12 @@ class LocalReflector:
         taught = [[*encoder.text(f" {example.reflection}"), encoder.end_id] for example in examples]
         self._measure([len(completion) for completion in taught])
 
-        def build(rows: Sequence[int], step: int, first: int) -> CompletionBatch:
-            completions = [taught[i] for i in rows]
-            prompts = [
-                encoder.prompt(
-                    reflector_segments(examples[i].state, history=history), room=len(completion)
-                ).ids
-                for i, completion in zip(rows, completions, strict=True)
-            ]
+        def encode(row: int, step: int, place: int) -> tuple[Tokens, list[int]]:
+            segments = reflector_segments(examples[row].state, history=history)
+            return encoder.prompt(segments, room=len(taught[row])).ids, taught[row]
+
+        def collate(samples: Sequence[tuple[Tokens, list[int]]]) -> CompletionBatch:
+            prompts, completions = zip(*samples, strict=True)
             return completion_batch(
                 prompts, completions, pad_id=encoder.pad_id, device=self.models.device
             )
@@ -145,7 +143,9 @@ class LocalReflector:
             return result
 
         batches = StepBatches(
-            build,
+            encode,
+            length=lambda sample: len(sample[0]) + len(sample[1]),
+            collate=collate,
             examples=len(examples),
             updates=sft.reflector_updates,
             batch_size=sft.batch_size,

@@ -110,9 +110,16 @@ def expert_forgets(subject: EnvironmentSubject, effort: Effort) -> None:
     needs=["expert-is-legal", "accepts"],
 )
 def expert_solves(subject: EnvironmentSubject, effort: Effort) -> str:
-    """Its expert solves the real task."""
+    """Its expert solves the real task, where it does not give up."""
     _need_expert(subject)
-    episodes = subject.by_expert(effort)
+    played = subject.by_expert(effort)
+    episodes = [each for each in played if not each.given_up]
+    given_up = len(played) - len(episodes)
+    if not episodes:
+        raise Broken(
+            f"it gives up all of {given_up} episodes",
+            story=min(played, key=lambda each: len(each.steps)).story(),
+        )
     failed = [each for each in episodes if not (each.over and each.steps[-1].success)]
     solved = 1 - len(failed) / len(episodes)
     if solved < subject.expert_solves:
@@ -122,7 +129,8 @@ def expert_solves(subject: EnvironmentSubject, effort: Effort) -> str:
             shown=["the shortest of the others:"],
             story=shortest.story(),
         )
-    return f"{len(episodes) - len(failed)} of {len(episodes)}"
+    rest = f", {given_up} given up" if given_up else ""
+    return f"{len(episodes) - len(failed)} of {len(episodes)}{rest}"
 
 
 def _word(expert: Expert) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from reflect_core.errors import NoAdvice
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Task
 from reflect_core.testing import probe
@@ -41,7 +42,7 @@ class EnvironmentSubject:
         config: The options that it is built with, which must pickle; None where it has none.
         recipe: How a fresh process builds it; None where that is not known.
         max_text: Characters of an observation at most.
-        expert_solves: Share of episodes that its expert solves.
+        expert_solves: Share of episodes that its expert solves, of those that it does not give up.
         truncates: Whether it may cut episodes by a limit that is not the task's.
     """
 
@@ -149,6 +150,9 @@ class EnvironmentSubject:
             while episode.running and len(episode.steps) < self.world.horizon:
                 try:
                     action = environment.expert_action()
+                except NoAdvice:
+                    episode.given_up = True
+                    break
                 except Exception:  # noqa: BLE001, the law `expert-is-legal` looks at that
                     break
                 episode.take(environment, action)

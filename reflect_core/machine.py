@@ -1,0 +1,51 @@
+"""What a run's figures depend on besides its settings, and whether that has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reflect_core import config
+from reflect_core.digests import tasks_digest
+from reflect_core.files import read_json, write_json
+from reflect_core.folders import MACHINE
+from reflect_core.session import Session
+
+
+def compare(session: Session) -> None:
+    """Note the conditions under which a run begins; warn when it goes on under others.
+
+    Conditions that an older version did not note are not compared.
+    """
+    here, path = _conditions(session), session.folder.path / MACHINE
+    if not path.exists():
+        write_json(path, here)
+        return
+    before = read_json(path)
+    changed = [name for name in here if name in before and before[name] != here[name]]
+    if "tasks" in changed:
+        session.progress.warn(
+            "the environment's tasks are not those that this run began with: "
+            "what it was made from has changed, and so may its figures"
+        )
+    told = [f"{name} {before[name]} to {here[name]}" for name in changed if name != "tasks"]
+    if told:
+        session.progress.warn(
+            f"resumed under other conditions ({', '.join(told)}): "
+            "figures may differ in their last digits from an uninterrupted run's"
+        )
+
+
+def _conditions(session: Session) -> dict[str, Any]:
+    import torch
+
+    versions = config.versions(session.registry, session.settings)
+    del versions["platform"]  # a new kernel changes no figure
+    return {
+        **versions,
+        "threads": torch.get_num_threads(),
+        "processes": session.accelerator.num_processes,
+        "device": str(session.accelerator.device.type),
+        "tasks": tasks_digest(
+            task for split in ("train", "valid") for task in session.tasks(split)
+        ),
+    }
