@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from reflect_core import config
 from reflect_core.digests import tasks_digest
+from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.files import read_json, write_json
 from reflect_core.folders import MACHINE
+from reflect_core.records import Task
 from reflect_core.session import Session
 
 
@@ -15,12 +19,15 @@ def compare(session: Session) -> None:
     """Note the conditions under which a run begins; warn when it goes on under others.
 
     Conditions that an older version did not note are not compared.
+
+    Raises:
+        CheckpointError: What was noted cannot be read.
     """
     here, path = _conditions(session), session.folder.path / MACHINE
     if not path.exists():
         write_json(path, here)
         return
-    before = read_json(path)
+    before = _noted(path)
     changed = [name for name in here if name in before and before[name] != here[name]]
     if "tasks" in changed:
         session.progress.warn(
@@ -35,6 +42,25 @@ def compare(session: Session) -> None:
         )
 
 
+def _noted(path: Path) -> dict[str, Any]:
+    then = "remove it: it is only compared with"
+    try:
+        found = read_json(path)
+    except CheckpointError as error:
+        raise CheckpointError(error.what, why=error.why, then=then) from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} does not tell what a run began with", then=then)
+    return found
+
+
+def _tasks(session: Session, split: str) -> Sequence[Task]:
+    """Those of a split; none where there are none, which is not for here to refuse."""
+    try:
+        return session.tasks(split)
+    except ReflectError:
+        return ()
+
+
 def _conditions(session: Session) -> dict[str, Any]:
     import torch
 
@@ -42,10 +68,11 @@ def _conditions(session: Session) -> dict[str, Any]:
     del versions["platform"]  # a new kernel changes no figure
     return {
         **versions,
+        "torch": torch.__version__,  # with the device that it was built for
         "threads": torch.get_num_threads(),
         "processes": session.accelerator.num_processes,
         "device": str(session.accelerator.device.type),
         "tasks": tasks_digest(
-            task for split in ("train", "valid") for task in session.tasks(split)
+            task for split in ("train", "valid") for task in _tasks(session, split)
         ),
     }

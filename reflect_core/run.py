@@ -56,9 +56,9 @@ def execute(
     """
     session = Session(RunFolder(folder), settings, registry, progress, beside=beside)
     try:
-        if {"teach", "sft", "train"} & set(stages):
+        if learning := {"teach", "sft", "train"} & set(stages):
             session.check(stages)
-            if session.crew.is_main:
+            if session.crew.is_main and not all(map(session.folder.finished, learning)):
                 machine.compare(session)
         for stage in STAGES:
             if stage in stages:

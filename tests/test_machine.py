@@ -5,8 +5,12 @@ import json
 import pytest
 from toy import lamps_registry, settings
 
+from reflect_core.ablation.identity import adopt
+from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.progress import QuietProgress
 from reflect_core.run import execute
+from reflect_core.runfolder import RunFolder
+from reflect_core.testing.lamps import Lamps
 
 
 @pytest.fixture
@@ -39,3 +43,38 @@ def test_other_conditions_are_told_before_rl_too_and_those_never_noted_are_not(b
     assert "processes 7 to 1" in told
     assert "torch 0.1 to" in told
     assert "threads" not in told
+
+
+def test_a_run_that_has_learnt_all_has_nothing_to_compare(begun):
+    path, go_on = begun
+    go_on()
+    path.write_text(json.dumps({"torch": "0.1"}))
+    assert go_on() == []
+
+
+@pytest.mark.parametrize("text", ["{", "7", "[]", "null"])
+def test_damaged_notes_are_told_with_the_way_on(begun, text):
+    path, go_on = begun
+    path.write_text(text)
+    with pytest.raises(CheckpointError) as caught:
+        go_on()
+    assert "remove it" in caught.value.then
+
+
+def test_tasks_that_nobody_needs_may_be_missing(model_folder, tmp_path):
+    class Unvalidated(Lamps):
+        def tasks(self, split):
+            if split == "valid":
+                raise ReflectError("there are no valid games")
+            return super().tasks(split)
+
+    made = settings(model_folder("lfm2"))
+    execute(tmp_path, made, ["teach"], lamps_registry(make=Unvalidated), QuietProgress())
+    assert (tmp_path / "data" / "examples.jsonl").exists()
+
+
+def test_a_stage_that_is_taken_over_was_begun_under_its_own_conditions(begun, tmp_path):
+    path, _ = begun
+    path.write_text(json.dumps({"threads": 7}))
+    adopt(RunFolder(tmp_path / "other"), RunFolder(path.parent), "teach")
+    assert json.loads((tmp_path / "other" / "machine.json").read_text()) == {"threads": 7}

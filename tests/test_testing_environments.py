@@ -29,8 +29,9 @@ LITTLE = Effort(max_examples=10)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_temporary_folder() -> Iterator[None]:
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Some here leave temporary files behind on purpose; they are removed afterwards."""
+    tmp_path_factory.getbasetemp()  # made now: it is to outlive this module
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)

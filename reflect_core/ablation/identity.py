@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 
 from reflect_core.digests import digest
-from reflect_core.files import read_rows
+from reflect_core.files import read_json, read_rows, write_json
+from reflect_core.folders import MACHINE
 from reflect_core.neutral import deciding
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
@@ -41,7 +42,8 @@ def stage_keys(settings: Settings) -> dict[str, str]:
 def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
     """Take over a finished stage of another run: its files, and what it logged.
 
-    The times count as if the stage had been run here: they are what the arm costs.
+    The times count as if the stage had been run here: they are what the arm costs. The run began
+    where its first stage did: a change of threads or versions since is told.
     """
     source = donor.path / SHARED[stage]
     folder.rewind()  # of an attempt that was killed
@@ -49,6 +51,8 @@ def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
         folder.path / SHARED[stage],
         lambda target: shutil.copytree(source, target, dirs_exist_ok=True),
     )
+    if (donor.path / MACHINE).exists() and not (folder.path / MACHINE).exists():
+        write_json(folder.path / MACHINE, read_json(donor.path / MACHINE))
     kind, _, player = stage.partition(" ")
     for row in read_rows(donor.path / "metrics.jsonl"):
         if row.get("stage") == kind and row.get("player", "") == player:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,14 @@ def inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Te
     # a uniform that rounds up to 1 takes the last index with any probability
     last = (cumulative < total).sum(dim=-1)
     return torch.minimum((cumulative <= target).sum(dim=-1), last)
+
+
+def _keep(cache: Any, rows: torch.Tensor) -> None:
+    """Leave out all rows of a cache but these."""
+    if hasattr(cache, "linear_cache"):  # MiniMax's, which reorders a part of itself alone
+        cache.batch_select_indices(rows)
+    else:  # linear-attention layers such as LFM2's have no batch_select_indices
+        cache.reorder_cache(rows)
 
 
 @torch.no_grad()
@@ -102,7 +111,7 @@ def generate(
         # one that goes on and on should not take all the others along
         if 2 * on.sum() <= len(rows):
             kept = torch.from_numpy(np.flatnonzero(on)).to(device)
-            cache.reorder_cache(kept)
+            _keep(cache, kept)
             ids, mask, positions = ids[kept], mask[kept], positions[kept]
             rows = rows[on]
     return written

@@ -25,8 +25,8 @@ class StepBatches(Dataset[Any]):
 
     With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
     Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``. Pieces
-    hold samples of like length, so that little is padded. Each piece weighs the same; a loss that
-    is a mean over tokens weighs them within their piece.
+    hold samples of like length, so that little is padded. Each piece weighs the same: where a
+    loss is a mean over tokens, those of short samples weigh more than those of long ones.
 
     Args:
         encode: Makes a sample from the index of its example, the step, and its place among the
