@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reflect_env_taxi.config import STAGES, TaxiConfig
 from reflect_env_taxi.taxi import ACTIONS, TaxiEnvironment
+from taxi_walks import all_tasks, harmless
 
 from reflect_core.grounding import named_action
-from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
 from reflect_core.teach import teach
 
@@ -22,10 +22,6 @@ shared = settings(
 def patient() -> TaxiEnvironment:
     """One with time for ways there and back."""
     return TaxiEnvironment(TaxiConfig(horizon=60))
-
-
-def all_tasks(environment: TaxiEnvironment) -> list[Task]:
-    return [task for split in ("train", "valid", "test") for task in environment.tasks(split)]
 
 
 def solve(environment: TaxiEnvironment) -> int:
@@ -71,9 +67,7 @@ def test_it_finds_back_from_wherever_one_went_and_says_so(
     for pick in picks:
         engine = environment._engine
         right = environment.expert_action()
-        mask = engine.action_mask(engine.s)
-        actions = [action for action, good in zip(ACTIONS, mask, strict=True) if good]
-        action = actions[pick % len(actions)]
+        action = harmless(environment, pick)
         ways = environment._ways[stage].distance
         before = engine.s
         if environment.step(action).over:

@@ -8,12 +8,7 @@ from reflect_env_taxi.compass import heading
 from reflect_env_taxi.config import STAGES
 from reflect_env_taxi.taxi import DROP_OFF, PICK_UP, TaxiEnvironment
 from reflect_env_taxi.view import WORDS
-
-from reflect_core.records import Task
-
-
-def all_tasks(environment: TaxiEnvironment) -> list[Task]:
-    return [task for split in ("train", "valid", "test") for task in environment.tasks(split)]
+from taxi_walks import all_tasks
 
 
 @pytest.mark.parametrize(
