@@ -58,7 +58,11 @@ def ablate(
     from reflect_core.progress import make_progress
 
     if any(word.partition("=")[0].strip() == "seed" for word in overrides):
-        raise ConfigError("an ablation has several seeds", then="--seeds 0,1,2 in place of seed=")
+        raise ConfigError(
+            "an ablation takes no seed=",
+            why="every arm is run with each of several seeds",
+            then="name them: --seeds 0,1,2",
+        )
     registry = plugins.load()
     base = config.resolve(registry, file=file, overrides=overrides, flags=flags)
     environment: Any = registry.find("environment", base.env.name).spec
