@@ -48,7 +48,7 @@ reference: $(VENV)/.installed-test
 	$(bin)/python tools/reference.py
 
 bench-demo: $(VENV)/.installed-test
-	$(bin)/reflect ablate --env filesys --out runs/bench-demo \
+	$(bin)/reflect ablate --env filesys --seeds 0,1,2,3,4 --out runs/bench-demo \
 		--arms random,filesys-unseen-name,filesys-shared-characters,warmup,warmup-equal
 	for kind in md json svg; do cp runs/bench-demo/ablation.$$kind benchmarks/demo.$$kind; done
 

@@ -76,7 +76,7 @@ class Table:
         return (
             "In brackets: 95% intervals, bootstrapped over seeds and then over the episodes of "
             "a seed (with one seed, Wilson's for success); differences are paired by seed and "
-            "task, in percentage points. Three seeds are few: such intervals are somewhat too "
+            "task, in percentage points. With three to five seeds such intervals are somewhat too "
             "narrow. Updates, tokens (read in rollouts and validations, and learnt from) and "
             "minutes are of one seed's learning, evaluation left out; a stage that arms share "
             "counts for each. Tasks for practice are RL's alone."
