@@ -75,6 +75,11 @@ class SftSettings:
 
     reflector_updates: int = option(320, "Optimizer steps for the reflector.", minimum=0)
     policy_updates: int = option(40, "Optimizer steps for the policy.", minimum=0)
+    policy_from: str = option(
+        "base",
+        "Where the policy's warm-up begins: the base model, or what the reflector has become.",
+        choices=("base", "reflector"),
+    )
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)

@@ -31,6 +31,8 @@ def warm_up(session: Session) -> None:
         silent = session.settings.reflector.name == "none"
         share = 0.0 if silent else session.settings.rollout.reflect_probability
         fit = functools.partial(policy.fit, reflect=share)
+        if sft.policy_from == "reflector" and session.reflector_spec.trainable:
+            policy.load(session.folder.reflector)
         _player(session, "policy", sft.policy_updates, fit, session.folder.warmup, policy)
 
 

@@ -432,6 +432,19 @@ def test_a_study_goes_on_with_other_neutral_options_and_with_no_others(
     assert "other settings" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("origin", ["base", "reflector"])
+def test_a_policy_that_begins_as_the_reflector_is_not_the_one_of_another_reflector(
+    base, registry, origin
+):
+    made = config.override(registry, base, [f"sft.policy_from={origin}"])
+    other = config.override(registry, made, ["sft.reflector_updates=77"])
+    mine, its = stage_keys(made), stage_keys(other)
+    assert mine["sft reflector"] != its["sft reflector"]
+    assert (mine["sft policy"] != its["sft policy"]) == (origin == "reflector")
+    # the reflector itself does not depend on who begins as it
+    assert mine["sft reflector"] == stage_keys(base)["sft reflector"]
+
+
 def test_stage_keys_are_the_same_in_every_process(base):
     program = (
         "from reflect_core import config, plugins\n"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+import torch
+from safetensors.torch import load_file
 from toy import lamps_registry, settings
 
 from reflect_core import checkpoint
@@ -117,6 +119,26 @@ def test_one_stage_at_a_time_is_the_same_as_all_at_once(done, made, tmp_path):
         run(tmp_path / "steps", made, [stage])
     for name in ("metrics.jsonl", "evaluation.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (done / name).read_bytes()
+
+
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+@pytest.mark.parametrize("origin", ["base", "reflector"])
+def test_the_policys_warm_up_begins_where_it_is_told(model_folder, tmp_path, tuning, origin):
+    sft = {"reflector_updates": 3, "policy_updates": 0, "policy_from": origin}
+    run(tmp_path, settings(model_folder("lfm2"), tuning, sft=sft), ["teach", "sft"])
+    name = "model.safetensors" if tuning == "full" else "adapter_model.safetensors"
+    reflector, policy = (load_file(tmp_path / player / name) for player in ("reflector", "warmup"))
+    assert reflector.keys() == policy.keys()
+    same = all(torch.equal(reflector[key], policy[key]) for key in reflector)
+    assert same == (origin == "reflector")
+
+
+def test_a_policy_begins_with_the_base_where_no_reflector_learns(model_folder, tmp_path):
+    sft = {"policy_updates": 0, "policy_from": "reflector"}
+    run(tmp_path, settings(model_folder("lfm2"), sft=sft, reflector="none"), ["teach", "sft"])
+    base = load_file(model_folder("lfm2") / "model.safetensors")
+    policy = load_file(tmp_path / "warmup" / "model.safetensors")
+    assert all(torch.equal(policy[key], base[key]) for key in policy)
 
 
 def test_a_result_says_what_its_environment_was(done):

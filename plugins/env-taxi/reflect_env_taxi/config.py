@@ -48,7 +48,7 @@ class TaxiConfig:
     )
     expert: str = option(
         PLANNER,
-        "Who teaches: planner knows the shortest ways, compass only in which direction things lie.",
+        "Who teaches: planner knows all ways; compass where things lie, no way round a wall.",
         choices=EXPERTS,
     )
     held_out: str = option(

@@ -7,8 +7,9 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
+from reflect_core.streams import stream
 from reflect_env_taxi import driver, engine
 from reflect_env_taxi.advice import Advice, by_compass
 from reflect_env_taxi.config import (
@@ -46,6 +47,7 @@ class _Episode:
 
     Args:
         part: What is played, one of the stages.
+        seed: Decides what the compass tries; nothing else is random.
         turns_left: Of the horizon.
         boarded: Whether the passenger was aboard before.
         last: The last action, None before any, "" if it was not on the menu.
@@ -54,6 +56,7 @@ class _Episode:
     """
 
     part: str
+    seed: int
     turns_left: int
     boarded: bool
     last: str | None = None
@@ -120,7 +123,7 @@ class TaxiEnvironment:
 
         Args:
             task: Of :meth:`tasks`.
-            seed: Nothing is random here.
+            seed: Decides what the expert ``compass`` tries at a wall; nothing else is random.
             stage: ``pickup``, ``dropoff`` or ``full``; the last and the default are what option
                 ``task`` says.
 
@@ -141,7 +144,7 @@ class TaxiEnvironment:
             )
         part = self.config.task if stage == FULL else stage
         self._engine.s = self._start(known[1], part)
-        self._episode = _Episode(part, self.config.horizon, boarded=part == DROPOFF)
+        self._episode = _Episode(part, seed, self.config.horizon, boarded=part == DROPOFF)
         return self._observe("")
 
     def step(self, action: str) -> Step:
@@ -186,24 +189,31 @@ class TaxiEnvironment:
     def expert_action(self) -> str:
         """The planner's is the next of a shortest way; of several, the first on the menu.
 
+        Where the compass points at a wall, any side that is free, drawn by the episode's seed
+        and the turn.
+
         Raises:
             EpisodeOver: The episode has ended or not begun.
-            NoAdvice: The compass points at walls alone.
         """
-        advice = self._advice[self._playing().part][self._state]
-        if not advice:
-            raise NoAdvice("the compass knows no way round a wall")
-        return ACTIONS[advice[0]]
+        episode = self._playing()
+        advice = self._advice[episode.part][self._state]
+        if advice:
+            return ACTIONS[advice[0]]
+        free = driver.free_sides(self._scenes[self._state])
+        draw = stream(episode.seed, "compass", episode.turns_left)
+        return ACTIONS[MOVES[free[int(draw.integers(len(free)))]]]
 
     def expert_reflection(self) -> str:
         """What the expert says: what was wrong, where the target lies, and the next action.
 
+        Where the compass points at a wall, it says so, and what is free; it names no action.
+
         Raises:
             EpisodeOver: The episode has ended or not begun.
-            NoAdvice: The compass points at walls alone.
         """
-        action = self.expert_action()
         episode = self._playing()
+        advice = self._advice[episode.part][self._state]
+        action = ACTIONS[advice[0]] if advice else None
         complaint = ""
         if episode.last == "":
             complaint = driver.NO_COMMAND
