@@ -80,6 +80,12 @@ class SftSettings:
         "Where the policy's warm-up begins: the base model, or what the reflector has become.",
         choices=("base", "reflector"),
     )
+    policy_reflected: float | None = option(
+        None,
+        "Share of the policy's examples with a reflection; if none, rollout.reflect_probability.",
+        minimum=0,
+        maximum=1,
+    )
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)

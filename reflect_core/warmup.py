@@ -28,12 +28,19 @@ def warm_up(session: Session) -> None:
         )
     if session.policy_spec.trainable:
         policy = cast(TrainablePolicy, session.policy)
-        silent = session.settings.reflector.name == "none"
-        share = 0.0 if silent else session.settings.rollout.reflect_probability
-        fit = functools.partial(policy.fit, reflect=share)
+        fit = functools.partial(policy.fit, reflect=_reflected(session))
         if sft.policy_from == "reflector" and session.reflector_spec.trainable:
             policy.load(session.folder.reflector)
         _player(session, "policy", sft.policy_updates, fit, session.folder.warmup, policy)
+
+
+def _reflected(session: Session) -> float:
+    """Share of the policy's examples that carry a reflection."""
+    settings = session.settings
+    if settings.reflector.name == "none":
+        return 0.0
+    share = settings.sft.policy_reflected
+    return settings.rollout.reflect_probability if share is None else share
 
 
 def _player(

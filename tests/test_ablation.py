@@ -95,9 +95,18 @@ def test_whatever_reaches_a_warm_up_changes_its_key(registry, base, word):
     assert all(mine[stage] != whole[stage] for stage in ("sft reflector", "sft policy"))
 
 
-def test_how_often_is_reflected_reaches_the_policy_alone(registry, base):
-    mine, whole = keys(registry, base, "rollout.reflect_probability=0.5"), keys(registry, base)
+@pytest.mark.parametrize(
+    "word", ["rollout.reflect_probability=0.5", "sft.policy_reflected=0.5", "policy_from=reflector"]
+)
+def test_how_the_policy_begins_reaches_the_policy_alone(registry, base, word):
+    mine, whole = keys(registry, base, word), keys(registry, base)
     assert {stage for stage in whole if mine[stage] != whole[stage]} == {"sft policy"}
+
+
+def test_the_same_share_of_reflections_is_the_same_however_it_is_said(registry, base):
+    said = keys(registry, base, "sft.policy_reflected=0.5")
+    assert said == keys(registry, base, "rollout.reflect_probability=0.5")
+    assert keys(registry, base, "sft.policy_reflected=1") == keys(registry, base)
 
 
 @pytest.mark.parametrize("word", ["trainer.lr=0.1", "train.iterations=9", "eval.episodes=9"])
