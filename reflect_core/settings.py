@@ -77,7 +77,7 @@ class SftSettings:
     policy_updates: int = option(40, "Optimizer steps for the policy.", minimum=0)
     policy_from: str = option(
         "base",
-        "Where the policy's warm-up begins: the base model, or what the reflector has become.",
+        "Where the policy's warm-up begins: the base, or the reflector, if that was warmed up.",
         choices=("base", "reflector"),
     )
     policy_reflected: float | None = option(
@@ -199,3 +199,11 @@ class Settings:
     train: TrainSettings = attrs.field(factory=TrainSettings)
     replay: ReplaySettings = attrs.field(factory=ReplaySettings)
     eval: EvalSettings = attrs.field(factory=EvalSettings)
+
+    @property
+    def reflected_examples(self) -> float:
+        """Share of the policy's warm-up examples that carry a reflection."""
+        if self.reflector.name == "none":
+            return 0.0
+        share = self.sft.policy_reflected
+        return self.rollout.reflect_probability if share is None else share

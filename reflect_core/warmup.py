@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from reflect_core.errors import CheckpointError, ConfigError
 from reflect_core.memory import release
+from reflect_core.records import Example
 from reflect_core.session import Saved, Session, TrainablePolicy, TrainableReflector
 from reflect_core.teach import read_examples
 
@@ -28,19 +30,24 @@ def warm_up(session: Session) -> None:
         )
     if session.policy_spec.trainable:
         policy = cast(TrainablePolicy, session.policy)
-        fit = functools.partial(policy.fit, reflect=_reflected(session))
-        if sft.policy_from == "reflector" and session.reflector_spec.trainable:
-            policy.load(session.folder.reflector)
+
+        def fit(examples: Sequence[Example], **more: Any) -> list[float]:
+            if sft.policy_from == "reflector" and session.reflector_spec.trainable:
+                _begin_as_the_reflector(policy, session.folder.reflector)
+            return policy.fit(examples, reflect=session.settings.reflected_examples, **more)
+
         _player(session, "policy", sft.policy_updates, fit, session.folder.warmup, policy)
 
 
-def _reflected(session: Session) -> float:
-    """Share of the policy's examples that carry a reflection."""
-    settings = session.settings
-    if settings.reflector.name == "none":
-        return 0.0
-    share = settings.sft.policy_reflected
-    return settings.rollout.reflect_probability if share is None else share
+def _begin_as_the_reflector(policy: TrainablePolicy, folder: Path) -> None:
+    try:
+        policy.load(folder)
+    except CheckpointError as error:
+        raise ConfigError(
+            "the policy cannot begin as the reflector",
+            why=error.why or error.what,
+            then="sft.policy_from=base, or players that are tuned from the same model",
+        ) from error
 
 
 def _player(

@@ -9,15 +9,12 @@ from pathlib import Path
 
 import attrs
 import pytest
-import torch
-from safetensors.torch import load_file
 from toy import lamps_registry, settings
 
 from reflect_core import checkpoint
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.errors import CheckpointError, NonFiniteLoss, ReflectError
 from reflect_core.evaluation import Contestant, evaluate
-from reflect_core.lm.policy import LmPolicy
 from reflect_core.progress import QuietProgress
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.run import STAGES, execute, run_stage
@@ -120,48 +117,6 @@ def test_one_stage_at_a_time_is_the_same_as_all_at_once(done, made, tmp_path):
         run(tmp_path / "steps", made, [stage])
     for name in ("metrics.jsonl", "evaluation.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (done / name).read_bytes()
-
-
-@pytest.mark.parametrize("tuning", ["full", "lora"])
-@pytest.mark.parametrize("origin", ["base", "reflector"])
-def test_the_policys_warm_up_begins_where_it_is_told(model_folder, tmp_path, tuning, origin):
-    sft = {"reflector_updates": 3, "policy_updates": 0, "policy_from": origin}
-    run(tmp_path, settings(model_folder("lfm2"), tuning, sft=sft), ["teach", "sft"])
-    name = "model.safetensors" if tuning == "full" else "adapter_model.safetensors"
-    reflector, policy = (load_file(tmp_path / player / name) for player in ("reflector", "warmup"))
-    assert reflector.keys() == policy.keys()
-    same = all(torch.equal(reflector[key], policy[key]) for key in reflector)
-    assert same == (origin == "reflector")
-
-
-@pytest.mark.parametrize(
-    ("in_warm_up", "in_play", "reflector", "share"),
-    [(None, 0.25, "local", 0.25), (0.5, 1.0, "local", 0.5), (0.0, 1.0, "local", 0.0),
-     (0.5, 1.0, "none", 0.0)],
-)  # fmt: skip
-def test_the_policy_is_shown_reflections_as_often_as_it_is_told(
-    model_folder, tmp_path, monkeypatch, in_warm_up, in_play, reflector, share
-):
-    seen = []
-    monkeypatch.setattr(
-        LmPolicy, "fit", lambda self, examples, *, reflect, progress: seen.append(reflect) or []
-    )
-    made = settings(
-        model_folder("lfm2"),
-        sft={"reflector_updates": 1, "policy_updates": 0, "policy_reflected": in_warm_up},
-        rollout={"reflect_probability": in_play},
-        reflector=reflector,
-    )
-    run(tmp_path, made, ["teach", "sft"])
-    assert seen == [share]
-
-
-def test_a_policy_begins_with_the_base_where_no_reflector_learns(model_folder, tmp_path):
-    sft = {"policy_updates": 0, "policy_from": "reflector"}
-    run(tmp_path, settings(model_folder("lfm2"), sft=sft, reflector="none"), ["teach", "sft"])
-    base = load_file(model_folder("lfm2") / "model.safetensors")
-    policy = load_file(tmp_path / "warmup" / "model.safetensors")
-    assert all(torch.equal(policy[key], base[key]) for key in policy)
 
 
 def test_a_result_says_what_its_environment_was(done):

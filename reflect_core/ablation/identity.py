@@ -30,12 +30,12 @@ def stage_keys(settings: Settings) -> dict[str, str]:
     text = [rollout[name] for name in ("history", "name_actions", "check_reflections")]
     sft = dict(plain["sft"])
     updates = {player: sft.pop(f"{player}_updates") for player in ("reflector", "policy")}
-    origin, reflected = sft.pop("policy_from"), sft.pop("policy_reflected")
+    origin = sft.pop("policy_from")
+    del sft["policy_reflected"]  # what comes of it counts, for the policy
     teach = [plain["seed"], plain["env"], plain["teach"], plain["teacher"], text]
     reflector = [teach, plain["model"], plain["reflector"], sft, updates["reflector"]]
-    silent = settings.reflector.name == "none"
-    asked = 0.0 if silent else rollout["reflect_probability"] if reflected is None else reflected
-    policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], asked]
+    reflected = settings.reflected_examples
+    policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], reflected]
     if origin == "reflector":
         policy.append(reflector)
     parts = zip(SHARED, (teach, reflector, policy), strict=True)
