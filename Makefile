@@ -2,6 +2,7 @@
 # make test        everything that a change must pass
 # make bench-demo  repeat the published numbers of the demo
 # make bench-ablate  the whole table: the method against what is left without its parts
+# make bench-taxi  the taxi, with a warm-up of equal time and without reflections beside it
 # make docs        build the site from docs/; make reference writes the pages that follow from code
 # make lint        the quick part of make test
 
@@ -18,7 +19,7 @@ bin = $(VENV)/bin
 pip = $(bin)/python -m pip install --quiet --constraint constraints.txt
 manifests = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format types docs reference bench-demo bench-ablate bench-endpoint bench-startup clean
+.PHONY: demo test lint format types docs reference bench-demo bench-ablate bench-taxi bench-endpoint bench-startup clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -55,6 +56,11 @@ bench-demo: $(VENV)/.installed-test
 bench-ablate: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env filesys --out runs/bench-ablate
 	for kind in md json svg; do cp runs/bench-ablate/ablation.$$kind benchmarks/ablation.$$kind; done
+
+bench-taxi: $(VENV)/.installed-test
+	$(bin)/reflect ablate --env taxi --out runs/bench-taxi \
+		--arms random,follow,warmup,warmup-equal,no-reflection
+	for kind in md json svg; do cp runs/bench-taxi/ablation.$$kind benchmarks/taxi.$$kind; done
 
 bench-endpoint: $(VENV)/.installed-test
 	$(bin)/python benchmarks/endpoint.py

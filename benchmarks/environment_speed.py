@@ -27,7 +27,7 @@ import attrs
 
 from reflect_core import files, plugins
 from reflect_core.context import EnvironmentContext
-from reflect_core.errors import ReflectError
+from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Task
 from reflect_core.streams import stream
@@ -274,9 +274,8 @@ def record(environment: Environment, *, episodes: int) -> tuple[list[Script], li
         seconds.append(time.perf_counter() - began)
         actions, over = [], False
         while not over:
-            if isinstance(environment, Expert):
-                action = environment.expert_action()
-            else:
+            action = advised(environment)
+            if action is None:
                 legal = observation.legal_actions
                 action = legal[int(generator.integers(len(legal)))]
             actions.append(action)
@@ -284,6 +283,16 @@ def record(environment: Environment, *, episodes: int) -> tuple[list[Script], li
             observation, over = step.observation, step.over
         scripts.append(Script(task, seed, actions))
     return scripts, seconds
+
+
+def advised(environment: Environment) -> str | None:
+    """What its expert would do; None where it has none, or has given up."""
+    if not isinstance(environment, Expert):
+        return None
+    try:
+        return environment.expert_action()
+    except NoAdvice:
+        return None
 
 
 def replay(player: Player, scripts: Iterator[Script], *, seconds: float) -> Round:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reflect_env_taxi.compass import heading
+from reflect_env_taxi.compass import blocks, heading
+from reflect_env_taxi.pairs import STOPS
 from reflect_env_taxi.view import MOVES, WORDS, Scene
 
 Advice = Sequence[tuple[int, ...]]
@@ -38,3 +39,16 @@ def by_compass(scenes: Sequence[Scene], *, pick_up: int, drop_off: int) -> Advic
         return tuple(MOVES[side] for side in (ahead, *upright) if side not in scene.walls)
 
     return [right(scene) for scene in scenes]
+
+
+def fewest_turns(scene: Scene, *, deliver: bool) -> int:
+    """The turns that the rest of a task would take if there were no walls.
+
+    Args:
+        scene: The state.
+        deliver: Whether a passenger who is waiting is also driven to the goal.
+    """
+    needed = blocks(scene.taxi, scene.target) + 1
+    if deliver and not scene.aboard:
+        needed += blocks(scene.target, STOPS[scene.goal]) + 1
+    return needed

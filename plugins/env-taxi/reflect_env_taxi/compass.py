@@ -31,6 +31,15 @@ def heading(start: Cell, goal: Cell, words: tuple[str, str, str, str]) -> tuple[
     return vertical + sideways
 
 
+def blocks(start: Cell, goal: Cell) -> int:
+    """Moves from one cell to another where no wall is in the way.
+
+    >>> blocks((3, 2), (0, 4))
+    5
+    """
+    return abs(start[0] - goal[0]) + abs(start[1] - goal[1])
+
+
 def turns(number: int) -> str:
     """How many turns are left."""
     return "1 turn left" if number == 1 else f"{number} turns left"

@@ -47,7 +47,7 @@ class TaxiConfig:
         choices=BOARDINGS,
     )
     expert: str = option(
-        PLANNER,
+        COMPASS,
         "Who teaches: planner knows all ways; compass where things lie, no way round a wall.",
         choices=EXPERTS,
     )

@@ -46,6 +46,27 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.max_reflection_tokens": 48,
             # each of the 75 test starts as often as any other
             "eval.episodes": 225,
+            "curriculum.name": "staged",
+            "curriculum.shares": (8, 8, 20),
+            "teach.stages": "all",
+            # at a wall the expert names no action; the policy has to find one
+            "reflector.tries": 1,
+            # who has only copied named actions cannot choose one himself, and RL would have to
+            # teach him to read the menu first: he begins as the reflector, which reads states,
+            # and half of his examples come without a reflection
+            "sft.policy_from": "reflector",
+            "sft.policy_reflected": 0.5,
+            "sft.policy_updates": 600,
+            # a crash ends an episode early: with a long sight it is cheaper than driving on
+            "trainer.gamma": 0.9,
+            "trainer.gae_lambda": 0.9,
+            "trainer.lr": 2e-4,
+            # with a light critic the shared trunk keeps what it knows
+            "trainer.vf_coef": 0.1,
+            "trainer.ent_coef": 0.005,
+            "trainer.update_epochs": 3,
+            "train.iterations": 36,
+            "train.valid_every": 8,
         },
     )
     yield EnvironmentSpec(

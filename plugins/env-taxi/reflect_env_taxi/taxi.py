@@ -7,11 +7,12 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import EpisodeOver, ReflectError
+from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import Observation, Step, Task
 from reflect_core.streams import stream
 from reflect_env_taxi import driver, engine
-from reflect_env_taxi.advice import Advice, by_compass
+from reflect_env_taxi.advice import Advice, by_compass, fewest_turns
+from reflect_env_taxi.compass import turns
 from reflect_env_taxi.config import (
     AT_PASSENGER,
     COMPASS,
@@ -194,8 +195,9 @@ class TaxiEnvironment:
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: The compass has given up: the turns left would not do even without walls.
         """
-        episode = self._playing()
+        episode = self._advised()
         advice = self._advice[episode.part][self._state]
         if advice:
             return ACTIONS[advice[0]]
@@ -210,8 +212,9 @@ class TaxiEnvironment:
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: As for :meth:`expert_action`.
         """
-        episode = self._playing()
+        episode = self._advised()
         advice = self._advice[episode.part][self._state]
         action = ACTIONS[advice[0]] if advice else None
         complaint = ""
@@ -290,6 +293,19 @@ class TaxiEnvironment:
     def _check_open(self) -> None:
         if self._closed:
             raise EpisodeOver("the environment is closed")
+
+    def _advised(self) -> _Episode:
+        """The episode, where the expert has not given it up."""
+        episode = self._playing()
+        if self.config.expert == COMPASS:
+            scene = self._scenes[self._state]
+            needed = fewest_turns(scene, deliver=episode.part != PICKUP)
+            if needed > episode.turns_left:
+                raise NoAdvice(
+                    "the compass has given up this ride",
+                    why=f"it takes {needed} turns or more, and {turns(episode.turns_left)}",
+                )
+        return episode
 
     def _playing(self, *, ended: bool = False) -> _Episode:
         if self._episode is None:

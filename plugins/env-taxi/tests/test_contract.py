@@ -13,6 +13,12 @@ class TestTaxi(EnvironmentContract):
     max_examples = 8
 
 
+class TestPlannedTaxi(EnvironmentContract):
+    spec = "taxi"
+    options: ClassVar[Mapping[str, Any]] = {"expert": "planner"}
+    max_examples = 4
+
+
 class TestFrozenLake(EnvironmentContract):
     spec = "frozenlake"
     max_examples = 5

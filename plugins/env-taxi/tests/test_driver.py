@@ -1,4 +1,4 @@
-"""The expert of DangerousTaxi: that it knows the way, and what it says."""
+"""The expert of DangerousTaxi that plans: that it knows the way, and what it says."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ shared = settings(
 @pytest.fixture(scope="module")
 def patient() -> TaxiEnvironment:
     """One with time for ways there and back."""
-    return TaxiEnvironment(TaxiConfig(horizon=60))
+    return TaxiEnvironment(TaxiConfig(expert="planner", horizon=60))
 
 
 def solve(environment: TaxiEnvironment) -> int:
@@ -47,7 +47,7 @@ def test_it_solves_every_task_by_a_shortest_way(taxi: TaxiEnvironment) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("boarding", ["passenger", "anywhere"])
 def test_it_solves_every_stage(stage: str, boarding: str) -> None:
-    environment = TaxiEnvironment(TaxiConfig(boarding=boarding))
+    environment = TaxiEnvironment(TaxiConfig(expert="planner", boarding=boarding))
     for task in all_tasks(environment):
         environment.reset(task, seed=0, stage=stage)
         assert solve(environment) <= 18
@@ -95,7 +95,7 @@ def test_reflections_are_short_and_end_with_the_action(taxi: TaxiEnvironment, st
 
 def said(start: str, *actions: str) -> str:
     """The reflection after these actions."""
-    environment = TaxiEnvironment()
+    environment = TaxiEnvironment(TaxiConfig(expert="planner"))
     task = next(task for task in all_tasks(environment) if task.task_id == start)
     environment.reset(task, seed=0)
     for action in actions:

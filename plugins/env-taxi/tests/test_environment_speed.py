@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from reflect_env_taxi.config import TaxiConfig
 from reflect_env_taxi.lake import FrozenLakeEnvironment
 from reflect_env_taxi.taxi import TaxiEnvironment
 
@@ -43,6 +44,13 @@ def test_the_bare_engine_goes_through_the_same_states(
             success = environment.step(action).success
         assert success
         assert bare.engine.s == environment._engine.s
+
+
+def test_where_the_expert_gives_up_the_rest_is_random(benchmark: ModuleType) -> None:
+    hurried = TaxiEnvironment(TaxiConfig(expert="compass", horizon=3))
+    scripts, _ = benchmark.record(hurried, episodes=40)
+    assert all(script.actions for script in scripts)
+    assert len({script.actions[0] for script in scripts}) > 2
 
 
 def test_whole_episodes_are_played_and_counted(

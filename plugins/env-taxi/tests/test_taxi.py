@@ -271,7 +271,7 @@ def test_the_horizon_terminates(taxi: TaxiEnvironment, last: str) -> None:
 
 
 def test_success_in_the_last_turn_counts() -> None:
-    environment = TaxiEnvironment(TaxiConfig(horizon=17))
+    environment = TaxiEnvironment(TaxiConfig(expert="planner", horizon=17))
     task = next(task for task in environment.tasks("test") if task.task_id == "taxi:RB@4,4")
     environment.reset(task, seed=0)
     steps = [environment.step(environment.expert_action()) for _ in range(17)]
