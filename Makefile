@@ -2,7 +2,7 @@
 # make test        everything that a change must pass
 # make bench-demo  repeat the published numbers of the demo
 # make bench-ablate  the whole table: the method against what is left without its parts
-# make bench-taxi  the taxi, with a warm-up of equal time and without reflections beside it
+# make bench-taxi  the taxi, with a warm-up of equal time beside it
 # make docs        build the site from docs/; make reference writes the pages that follow from code
 # make lint        the quick part of make test
 
@@ -59,7 +59,7 @@ bench-ablate: $(VENV)/.installed-test
 
 bench-taxi: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env taxi --out runs/bench-taxi \
-		--arms random,follow,warmup,warmup-equal,no-reflection
+		--arms random,follow,warmup,warmup-equal eval.episodes=225
 	for kind in md json svg; do cp runs/bench-taxi/ablation.$$kind benchmarks/taxi.$$kind; done
 
 bench-endpoint: $(VENV)/.installed-test

@@ -44,8 +44,8 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.history": 0,
             # two positions, directions and an action
             "rollout.max_reflection_tokens": 48,
-            # each of the 75 test starts as often as any other
-            "eval.episodes": 225,
+            # each of the 75 test starts twice
+            "eval.episodes": 150,
             "curriculum.name": "staged",
             "curriculum.shares": (8, 8, 20),
             "teach.stages": "all",
