@@ -33,8 +33,8 @@ def reflect(*words, folder):
 
 
 def test_there_are_recipes():
-    assert PAPER
-    assert len(RECIPES) > len(PAPER)
+    assert {recipe.stem.partition("-")[0] for recipe in PAPER} == {"filesys", "taxi", "alfworld"}
+    assert {*PAPER} <= {*RECIPES}
 
 
 def engine_at_hand(recipe):
