@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
 from small_models import model_folder
+from studies import base, registry
 
-__all__ = ["model_folder"]
+__all__ = ["base", "model_folder", "registry"]

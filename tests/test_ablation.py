@@ -1,6 +1,5 @@
 """Ablations: what arms share, in which order they run, and what the table says."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,126 +7,18 @@ import sys
 
 import attrs
 import pytest
-from toy import lamps_registry, settings
+from studies import SHORT, arm, keys
 
 from reflect_core import config, folders, plugins
 from reflect_core.ablation.arms import REFERENCE, arms_of, choose, own_arm
 from reflect_core.ablation.children import Children
-from reflect_core.ablation.costs import Costs, costs, seconds
-from reflect_core.ablation.identity import SHARED, adopt, stage_keys
+from reflect_core.ablation.costs import seconds
 from reflect_core.ablation.study import Study, default_jobs, needed_stages
-from reflect_core.ablation.table import gather, write
 from reflect_core.cli.app import main
 from reflect_core.cli.stopping import Terminated, terminable
-from reflect_core.errors import CheckpointError, ConfigError, ReflectError
-from reflect_core.neutral import renewed
+from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.progress import QuietProgress
-from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
-
-SHORT = (
-    "env.corpus=synthetic",
-    "teach.episodes=6",
-    "sft.reflector_updates=2",
-    "sft.policy_updates=2",
-    "train.iterations=1",
-    "train.episodes=4",
-    "train.valid_episodes=2",
-    "eval.episodes=4",
-)
-
-
-@pytest.fixture(scope="module")
-def registry():
-    return plugins.load()
-
-
-@pytest.fixture(scope="module")
-def base(registry):
-    return config.resolve(registry, overrides=SHORT, flags={"env": "filesys"})
-
-
-def arm(base, name):
-    return next(arm for arm in arms_of(base) if arm.name == name)
-
-
-def keys(registry, base, *words):
-    return needed_stages(registry, config.override(registry, base, words))
-
-
-def shared(registry, base, name):
-    """Which stages an arm has in common with the whole method."""
-    mine, whole = keys(registry, base, *arm(base, name).overrides), keys(registry, base)
-    return {stage for stage, key in mine.items() if whole.get(stage) == key}
-
-
-@pytest.mark.parametrize(
-    ("name", "stages"),
-    [
-        ("random", set()),
-        ("follow", {"teach", "sft reflector"}),
-        ("warmup", {"teach", "sft reflector", "sft policy"}),
-        ("rl-only", set()),
-        ("no-reflection", {"teach"}),
-        ("unnamed", set()),
-        ("no-negatives", set()),
-        ("depth", {"teach", "sft reflector", "sft policy"}),
-    ],
-)
-def test_an_arm_shares_what_its_overrides_cannot_reach(registry, base, name, stages):
-    assert shared(registry, base, name) == stages
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "seed=1",
-        "env.entries=7",
-        "teach.episodes=7",
-        "sft.lr=0.1",
-        "model.dtype=bfloat16",
-        "rollout.history=1",
-        "rollout.name_actions=false",
-    ],
-)
-def test_whatever_reaches_a_warm_up_changes_its_key(registry, base, word):
-    mine, whole = keys(registry, base, word), keys(registry, base)
-    assert all(mine[stage] != whole[stage] for stage in ("sft reflector", "sft policy"))
-
-
-@pytest.mark.parametrize(
-    "word", ["rollout.reflect_probability=0.5", "sft.policy_reflected=0.5", "policy_from=reflector"]
-)
-def test_how_the_policy_begins_reaches_the_policy_alone(registry, base, word):
-    mine, whole = keys(registry, base, word), keys(registry, base)
-    assert {stage for stage in whole if mine[stage] != whole[stage]} == {"sft policy"}
-
-
-def test_the_same_share_of_reflections_is_the_same_however_it_is_said(registry, base):
-    said = keys(registry, base, "sft.policy_reflected=0.5")
-    assert said == keys(registry, base, "rollout.reflect_probability=0.5")
-    assert keys(registry, base, "sft.policy_reflected=1") == keys(registry, base)
-
-
-@pytest.mark.parametrize("word", ["trainer.lr=0.1", "train.iterations=9", "eval.episodes=9"])
-def test_what_comes_later_does_not(registry, base, word):
-    assert keys(registry, base, word) == keys(registry, base)
-
-
-def test_what_changes_no_outcome_changes_no_key(registry, base):
-    asked = config.override(
-        registry, base, ["teacher=openai", "teacher.model=m", "teacher.when_spent=stop"]
-    )
-    spent = ["teacher.budget=5", "teacher.timeout=3", "rollout.worker_timeout=9"]
-    assert keys(registry, asked, *spent) == keys(registry, asked)
-    assert keys(registry, asked, "teacher.max_tokens=5") != keys(registry, asked)
-    without = config.override(registry, asked, ["teacher.when_spent=go-on"])
-    assert keys(registry, without, "teacher.budget=5") != keys(registry, without), "decides"
-    other = config.override(registry, asked, [*spent, "train.iterations=7"])
-    made = renewed(other, asked)
-    assert made.teacher == asked.teacher and made.rollout == asked.rollout
-    assert made.train == other.train
-    assert renewed(base, asked).teacher == base.teacher
 
 
 def test_a_raised_budget_goes_to_arms_that_were_prepared(registry, base, tmp_path):
@@ -237,28 +128,6 @@ def test_a_study_that_is_asked_to_end_leaves_no_arm_behind(registry, base, tmp_p
     assert codes == [-signal.SIGTERM]
 
 
-def test_arms_that_played_other_tasks_are_not_compared(base, tmp_path):
-    chosen = choose(arms_of(base), ["warmup"])
-    runs = {(each.name, 0): tmp_path / each.name for each in chosen}
-    for each, count in zip(chosen, (4, 8), strict=True):
-        evaluation(runs[each.name, 0], each.row, [1] * count)
-    with pytest.raises(CheckpointError, match="played other tasks"):
-        gather(chosen, runs)
-
-
-def test_a_stage_whose_adoption_was_killed_is_taken_over_once(model_folder, tmp_path, monkeypatch):
-    made = settings(model_folder("lfm2"))
-    execute(tmp_path / "a", made, ["teach", "sft"], lamps_registry(), QuietProgress())
-    donor, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "finish", lambda self, stage: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            adopt(folder, donor, "teach")
-    for stage in SHARED:
-        adopt(folder, donor, stage)
-    assert costs(folder.path) == costs(donor.path)
-
-
 def test_the_runs_of_a_study_share_a_folder_for_answers(tmp_path):
     run = RunFolder(tmp_path / "study" / "seed-0" / "arm")
     assert run.shared == run.path
@@ -299,90 +168,6 @@ def test_a_small_model_has_a_core_per_arm_and_a_large_one_all_of_them(registry, 
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1, 5}, raising=False)
     assert default_jobs(base) == 3
     assert default_jobs(config.override(registry, base, ["model.name=gpt2-xl"])) == 1
-
-
-def test_a_stage_that_is_taken_over_is_as_if_it_had_been_run_here(model_folder, tmp_path):
-    made = settings(model_folder("lfm2"))
-    execute(tmp_path / "a", made, ["teach", "sft"], lamps_registry(), QuietProgress())
-    donor, folder = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "b")
-    for stage in SHARED:
-        adopt(folder, donor, stage)
-    for name in ("metrics.jsonl", "data/examples.jsonl"):
-        assert (folder.path / name).read_bytes() == (donor.path / name).read_bytes()
-    for folder_of in ("reflector", "warmup"):
-        for file in (donor.path / folder_of).iterdir():
-            assert (folder.path / folder_of / file.name).read_bytes() == file.read_bytes()
-    assert costs(folder.path) == costs(donor.path)
-    execute(tmp_path / "b", made, ["teach", "sft", "train"], lamps_registry(), QuietProgress())
-    execute(tmp_path / "a", made, ["train"], lamps_registry(), QuietProgress())
-    assert (folder.path / "metrics.jsonl").read_bytes() == (
-        donor.path / "metrics.jsonl"
-    ).read_bytes()
-
-
-def test_costs_add_up_what_was_logged(tmp_path):
-    timings = [
-        {"stage": "teach", "seconds": 1.0},
-        {"stage": "sft reflector", "seconds": 10.0},
-        {"stage": "sft policy", "seconds": 4.0},
-        {"stage": "train", "iteration": 1, "collect_seconds": 3.0, "update_seconds": 1.0},
-        {"stage": "train", "iteration": 1, "valid_seconds": 1.0},
-        {"stage": "eval", "seconds": 100.0},
-    ]
-    metrics = [
-        {"stage": "sft", "player": "reflector", "update": 10, "loss": 1.0, "tokens_learnt": 70},
-        {"stage": "sft", "player": "reflector", "update": 20, "loss": 1.0, "tokens_learnt": 150},
-        {"stage": "sft", "player": "policy", "update": 5, "loss": 1.0, "tokens_learnt": 30},
-        {"stage": "train", "optimizer_steps": 3.0, "tokens_learnt": 10, "tokens_read": 1000},
-        {"stage": "train", "optimizer_steps": 2.0, "tokens_learnt": 10, "tokens_read": 1000},
-        {"stage": "valid", "tokens_learnt": 0, "tokens_read": 500},
-    ]
-    for name, rows in (("timings", timings), ("metrics", metrics)):
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        (tmp_path / f"{name}.jsonl").write_text(text)
-    assert costs(tmp_path) == Costs(20.0, 30, 200, 2500)
-
-
-def evaluation(folder, row, wins):
-    folder.mkdir(parents=True)
-    episodes = [
-        {"episode": i, "task_id": f"t{i}", "level": 1, "success": won, "return": 0.0, "turns": 2}
-        for i, won in enumerate(wins)
-    ]
-    rows = [
-        {"name": name, "title": name, "decoding": "sampled", "episodes": episodes}
-        for name in (row, "other")
-    ]
-    content = {"environment": {"name": "e", "version": 1}, "split": "test", "rows": rows}
-    (folder / "evaluation.json").write_text(json.dumps(content))
-
-
-def test_the_table_pairs_by_seed_and_task(base, tmp_path):
-    chosen = choose(arms_of(base), ["warmup"])
-    runs = {}
-    for seed in (0, 1):
-        for each, wins in zip(chosen, ([1, 0, 0, 0], [1, 1, 1, 0]), strict=True):
-            runs[each.name, seed] = tmp_path / f"{each.name}-{seed}"
-            evaluation(runs[each.name, seed], each.row, wins)
-            spent = {"stage": "train", "optimizer_steps": 10.0 * (1 + seed)}
-            tokens = {"tokens_learnt": 2_000_000, "tokens_read": 1_400_000 * (1 + seed)}
-            took = {"stage": "train", "iteration": 1, "update_seconds": 60.0 * (1 + seed)}
-            (runs[each.name, seed] / "metrics.jsonl").write_text(json.dumps(spent | tokens) + "\n")
-            (runs[each.name, seed] / "timings.jsonl").write_text(json.dumps(took) + "\n")
-    table = gather(chosen, runs)
-    warm, whole = table.report.rows
-    assert (warm.name, whole.name, warm.episodes) == ("warmup", REFERENCE, 8)
-    assert warm.success.estimate == 0.25 and whole.success.estimate == 0.75
-    assert warm.gain.estimate == 0.5 and whole.gain is None
-    assert table.by_seed["warmup", "sampled"] == [0.25, 0.25]
-    write(table, tmp_path)
-    text = (tmp_path / "ablation.md").read_text()
-    assert "| warm-up only | sampled | 25.0% " in text and "Reflect-RL minus this" in text
-    (row,) = [line for line in text.splitlines() if line.startswith("| Reflect-RL |")]
-    # the means of the two seeds: 10 and 20 steps, 3.4 and 4.8 million tokens, 1 and 2 minutes
-    assert row.endswith("| 15 | 4.1 M | 1.5 |")
-    assert json.loads((tmp_path / "ablation.json").read_text())["seeds"] == [0, 1]
-    assert (tmp_path / "ablation.svg").read_text().startswith("<svg")
 
 
 def test_an_ablation_from_the_command_line_goes_on_where_it_was(tmp_path):
@@ -439,38 +224,6 @@ def test_a_study_goes_on_with_other_neutral_options_and_with_no_others(
     assert "worker_timeout = 4.0" in (tmp_path / "study.toml").read_text()
     assert main([*command, "train.iterations=7"]) == 2
     assert "other settings" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("origin", ["base", "reflector"])
-def test_a_policy_that_begins_as_the_reflector_is_not_the_one_of_another_reflector(
-    base, registry, origin
-):
-    made = config.override(registry, base, [f"sft.policy_from={origin}"])
-    other = config.override(registry, made, ["sft.reflector_updates=77"])
-    mine, its = stage_keys(made), stage_keys(other)
-    assert mine["sft reflector"] != its["sft reflector"]
-    assert (mine["sft policy"] != its["sft policy"]) == (origin == "reflector")
-    # the reflector itself does not depend on who begins as it
-    assert mine["sft reflector"] == stage_keys(base)["sft reflector"]
-
-
-def test_stage_keys_are_the_same_in_every_process(base):
-    program = (
-        "from reflect_core import config, plugins\n"
-        "from reflect_core.ablation.identity import stage_keys\n"
-        f"made = config.resolve(plugins.load(), overrides={SHORT!r}, flags={{'env': 'filesys'}})\n"
-        "print(stage_keys(made))"
-    )
-    for number in ("1", "2"):
-        told = subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": number},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert told.stdout.strip() == str(stage_keys(base))
-    assert len(set(stage_keys(base).values())) == len(SHARED)
 
 
 def study_of(folder, registry, base, *names):
