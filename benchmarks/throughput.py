@@ -25,7 +25,8 @@ from reflect_core import config, files, plugins
 from reflect_core.baselines import ExpertPolicy
 from reflect_core.progress import QuietProgress
 from reflect_core.prompt import reflector_segments
-from reflect_core.records import State, Transition
+from reflect_core.protocols import Reflector
+from reflect_core.records import Draws, State, Transition
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
@@ -50,63 +51,90 @@ class Line:
         return self.tokens * self.units / self.rate
 
 
-def median_seconds(work: Callable[[], object]) -> float:
+def median_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Median wall time of some calls, after one that warms up."""
     work()
     times = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
+        _wait()
         started = time.perf_counter()
         work()
+        _wait()
         times.append(time.perf_counter() - started)
     return statistics.median(times)
+
+
+def _wait() -> None:
+    """Until the device has done what it was given."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+@attrs.frozen
+class Turns:
+    """What the parts of a run are timed on."""
+
+    states: list[State]
+    reflections: list[str]
+    draws: list[Draws]
+    transitions: list[Transition]
+    per_episode: float
+
+    @property
+    def acted(self) -> int:
+        """Tokens of the policy's prompts."""
+        return sum(len(turn.choice.prompt_ids) for turn in self.transitions)
+
+
+def expert_turns(session: Session, reflector: Reflector, episodes: int = EPISODES) -> Turns:
+    """The expert's turns, which stand for those of a trained policy, with some reflections."""
+    # a mixture of the tasks that RL plays
+    plan = evaluation_episodes(
+        session.divided[1], episodes, seed=0, stage=session.env_spec.stages[-1]
+    )
+    collector = Collector(
+        session.make_environment,
+        reflector,
+        ExpertPolicy(),
+        seed=0,
+        num_envs=episodes,
+        needs_expert=True,
+    )
+    trajectories = collector.play(plan, greedy=True).trajectories
+    states, transitions, draws = [], [], []
+    for trajectory in trajectories:
+        for turn, transition in enumerate(trajectory.transitions):
+            states.append(State(trajectory.task, transition.observation))
+            draws.append(Draws(0, ("throughput", trajectory.episode, turn)))
+            transitions.append(transition)
+    reflections = [t.reflection for t in transitions]
+    choices = session.policy.act(states, reflections, draws, greedy=False)
+    turns = [attrs.evolve(t, choice=choice) for t, choice in zip(transitions, choices, strict=True)]
+    return Turns(states, reflections, draws, turns, len(states) / len(trajectories))
 
 
 def measure(session: Session) -> list[Line]:
     """The lines of the budget, in the order of the run."""
     settings = session.settings
-    # a mixture of the tasks that RL plays
-    plan = evaluation_episodes(
-        session.divided[1], EPISODES, seed=0, stage=session.env_spec.stages[-1]
-    )
-    # the expert's turns stand for those of a trained policy
-    collector = Collector(
-        session.make_environment,
-        session.reflector,
-        ExpertPolicy(),
-        seed=0,
-        num_envs=EPISODES,
-        needs_expert=True,
-    )
-    trajectories = collector.play(plan, greedy=True).trajectories
-    states, transitions, draws = [], [], []
-    from reflect_core.records import Draws
-
-    for trajectory in trajectories:
-        for turn, transition in enumerate(trajectory.transitions):
-            state = State(trajectory.task, transition.observation)
-            states.append(state)
-            draws.append(Draws(0, ("throughput", trajectory.episode, turn)))
-            transitions.append(transition)
+    turns = expert_turns(session, session.reflector)
     policy, reflector = session.policy, session.reflector
     encoder = session.models.encoder
+    states, reflections, draws = turns.states, turns.reflections, turns.draws
     read = [len(encoder.prompt(reflector_segments(s, history=0)).ids) for s in states]
-    said = [len(encoder.text(f" {t.reflection}")) + 1 for t in transitions]
-    reflections = [t.reflection for t in transitions]
-    choices = policy.act(states, reflections, draws, greedy=False)
-    acted = [len(choice.prompt_ids) for choice in choices]
-    turns = [attrs.evolve(t, choice=choice) for t, choice in zip(transitions, choices, strict=True)]
+    said = [len(encoder.text(f" {reflection}")) + 1 for reflection in reflections]
 
     act = median_seconds(lambda: policy.act(states, reflections, draws, greedy=False))
     reflect = median_seconds(lambda: reflector.reflect(states, draws, greedy=False))
-    update = median_seconds(lambda: _learn(session, turns))
-    prompts, reading, writing = map(statistics.mean, (acted, read, said))
+    update = median_seconds(lambda: learn(session, turns.transitions))
+    reading, writing = map(statistics.mean, (read, said))
+    prompts = turns.acted / len(states)
     rates = {
-        "act": sum(acted) / act,
+        "act": turns.acted / act,
         "reflect": (sum(read) + sum(said)) / reflect,
-        "update": sum(acted) / update,
+        "update": turns.acted / update,
     }
     sft, train, evaluation = settings.sft, settings.train, settings.eval
-    per_episode = len(states) / len(trajectories)
+    per_episode = turns.per_episode
     played = train.iterations * train.episodes
     played += train.valid_episodes * (1 + train.iterations // train.valid_every)
     judged = evaluation.episodes * (4 if evaluation.decoding == "both" else 2)
@@ -134,15 +162,15 @@ def measure(session: Session) -> list[Line]:
     ]
 
 
-def _learn(session: Session, turns: list[Transition]) -> None:
-    """Forward and backward passes over the turns, without a step."""
+def learn(session: Session, turns: list[Transition], rows: int = 32) -> None:
+    """Forward and backward passes over the turns, so many rows at a time, without a step."""
     from reflect_core.lm.policy import LmPolicy
 
     policy = session.policy
     assert isinstance(policy, LmPolicy)
     with policy.training() as module:
-        for start in range(0, len(turns), 32):
-            logits, values = module(policy.batch(turns[start : start + 32]))
+        for start in range(0, len(turns), rows):
+            logits, values = module(policy.batch(turns[start : start + rows]))
             (torch.logsumexp(logits, dim=-1).mean() + values.mean()).backward()
         module.zero_grad()
 

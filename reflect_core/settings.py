@@ -96,6 +96,11 @@ class RolloutSettings:
     """How episodes are played."""
 
     num_envs: int = option(128, "Episodes that run side by side in a cohort.", minimum=1)
+    batch_rows: int = option(
+        32,
+        "Prompts of a player in one forward pass of play: memory and speed, not mathematics.",
+        minimum=1,
+    )
     temperature: float = option(1.0, "Of the policy while it samples.", minimum=0)
     reflection_temperature: float = option(
         1.0, "Of the reflector while it samples; 0 is greedy.", minimum=0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -40,3 +42,21 @@ def test_an_untuned_model_above_chance_is_told(won: int, within: bool) -> None:
     answer, lines = benchmark("untuned").verdict(report.compare(evaluation))
     assert answer is within
     assert len(lines) == 1
+
+
+def test_a_model_from_a_configuration_is_timed_in_every_part() -> None:
+    small = ["--layers", "1", "--width", "64", "env.corpus=synthetic"]
+    done = subprocess.run(
+        [sys.executable, "gpu.py", *small, "rollout.max_reflection_tokens=1"],
+        cwd=ROOT / "benchmarks",
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")][1:]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("| reflections", "32"), ("| choices", "32"), ("| reflections", "128"),
+        ("| choices", "128"), ("| update", "4"), ("| update", "16"),
+    ]  # fmt: skip
+    assert all(float(row[2].replace(",", "")) > 0 for row in rows)
+    assert "bfloat16; LoRA of rank 16" in done.stdout

@@ -26,8 +26,6 @@ from reflect_core.rollout import asked
 from reflect_core.settings import Settings
 
 VALUE_HEAD = "value_head.safetensors"
-ROWS = 32
-"""Prompts in one forward pass of a rollout; alike in length, so little is padded."""
 
 
 def make_policy(config: NoConfig, context: Context) -> LmPolicy:
@@ -76,11 +74,12 @@ class LmPolicy:
         values = [0.0] * len(states)
         lengths = [len(prompt.ids) for prompt, _ in encoded]
         with self.player.active(), torch.no_grad():
-            for rows in by_length(lengths, ROWS):
+            for rows in by_length(lengths, self.settings.rollout.batch_rows):
                 batch = self._batch([(encoded[i][0].ids, encoded[i][1]) for i in rows])
-                scores, estimates = self.module(batch)
+                # all of them at once: each copy waits for the device
+                scores, estimates = (tensor.cpu() for tensor in self.module(batch))
                 for place, row in enumerate(rows):
-                    logits[row] = scores[place, : len(encoded[row][1])].cpu()
+                    logits[row] = scores[place, : len(encoded[row][1])]
                     values[row] = float(estimates[place])
         choices = []
         for row, (prompt, label_ids) in enumerate(encoded):

@@ -13,7 +13,12 @@ from reflect_core.hookspecs import option
 GENERATED, REAL, FOLDER = SOURCES = ("generated", "real", "folder")
 TEXTWORLD = "textworld"
 """The source of a game that is given as a file."""
-EXPLORER, PLANNER, HANDCODED = EXPERTS = ("explorer", "planner", "handcoded")
+EXPLORER, VISITOR, PLANNER, HANDCODED = EXPERTS = (
+    "explorer",
+    "visitor",
+    "planner",
+    "handcoded",
+)
 USER = "user"
 """The folder for what may be made again, as the system has it."""
 
@@ -71,7 +76,8 @@ class AlfworldConfig:
     )
     expert: str = option(
         EXPLORER,
-        "explorer: searches, as seen; planner: the engine's, knows all; handcoded: ALFWorld's.",
+        "explorer: searches, as seen; visitor: so too, but opens nothing; "
+        "planner: the engine's, knows all; handcoded: ALFWorld's.",
         choices=EXPERTS,
     )
     planner_seconds: float = option(20.0, "Longest search for a plan.", minimum=0.1)

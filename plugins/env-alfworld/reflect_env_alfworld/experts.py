@@ -10,13 +10,13 @@ from typing import Any, Protocol
 import attrs
 
 from reflect_core.streams import stream_seed
-from reflect_env_alfworld.config import EXPLORER, HANDCODED, AlfworldConfig
+from reflect_env_alfworld.config import EXPLORER, HANDCODED, VISITOR, AlfworldConfig
 from reflect_env_alfworld.engine import Engine, Shown
 from reflect_env_alfworld.explorer import Advice, advise
 from reflect_env_alfworld.facts import Fact
 from reflect_env_alfworld.games import Game
 from reflect_env_alfworld.goals import Goal
-from reflect_env_alfworld.memory import Memory
+from reflect_env_alfworld.memory import Memory, kind_of
 from reflect_env_alfworld.planner import solve
 
 PATIENCE = 200
@@ -42,6 +42,8 @@ def make_adviser(
     """The expert that the options choose, at the start of an episode."""
     if config.expert == EXPLORER:
         return Explorer(Goal.of(game), memory)
+    if config.expert == VISITOR:
+        return Visitor(Goal.of(game), memory)
     if config.expert == HANDCODED:
         return Handcoded(game, engine, shown)
     return Planner(engine, config.planner_seconds)
@@ -65,6 +67,27 @@ class Explorer:
     def advise(self, commands: Collection[str]) -> Advice | None:
         """The next step of the search, or of what is left to do."""
         return advise(self._goal, self._memory, commands)
+
+
+class Visitor(Explorer):
+    """Searches like the explorer, but opens nothing: it gives up where all that is left is shut.
+
+    What a reflection model misses that knows a room by its words alone: where things are and what
+    is to be done with them it says, how to get at them the policy finds.
+    """
+
+    def advise(self, commands: Collection[str]) -> Advice | None:
+        """The explorer's step, as if what was found shut were not there."""
+        goal, memory = self._goal, self._memory
+        station = goal.treatment.station if goal.treatment else None
+        contents = {
+            place: () if place in memory.shut else seen
+            for place, seen in memory.contents.items()
+            # an object is treated in front of a station, shut or not
+            if place not in memory.shut or kind_of(place) == station
+        }
+        left = [command for command in commands if not command.startswith("open ")]
+        return advise(goal, attrs.evolve(memory, contents=contents), left)
 
 
 class Planner:

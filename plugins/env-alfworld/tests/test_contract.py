@@ -20,6 +20,17 @@ class TestGenerated(EnvironmentContract):
     max_examples = 4
 
 
+class TestVisitor(EnvironmentContract):
+    spec = "alfworld"
+    options: ClassVar[Mapping[str, Any]] = {
+        **SMALL,
+        "horizon": 25,
+        "cache": None,
+        "expert": "visitor",
+    }
+    max_examples = 3
+
+
 class TestPages(EnvironmentContract):
     spec = "alfworld"
     options: ClassVar[Mapping[str, Any]] = {

@@ -148,6 +148,56 @@ def test_alfworlds_own_expert_draws_nothing_from_the_program(make: Callable[...,
     assert all(success for success, _ in first)
 
 
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_the_visitor_opens_nothing_and_gives_up_where_all_that_is_left_is_shut(
+    make: Callable[..., Any], split: str
+) -> None:
+    visitor = make(expert="visitor")
+    solved = set()
+    for task in visitor.tasks(split):
+        observation = visitor.reset(task, seed=0)
+        step = None
+        while step is None or not step.over:
+            try:
+                action = visitor.expert_action()
+            except NoAdvice:
+                break
+            assert action in observation.legal_actions
+            assert not action.startswith("open ")
+            step = visitor.step(action)
+            observation = step.observation
+        if step is not None and step.over:
+            assert step.success, task.task_id
+            solved.add(task.task_id)
+        else:
+            memory = visitor._episode.memory
+            assert memory.shut
+            assert set(memory.unknown()) <= memory.shut or memory.holding
+    assert 0 < len(solved) < len(visitor.tasks(split))
+
+
+@given(st.integers(0, 11), st.lists(st.integers(0, 2**31), max_size=8))
+@settings(max_examples=15, deadline=None)
+def test_from_anywhere_the_visitor_ends_or_gives_up(
+    make: Callable[..., Any], number: int, moves: list[int]
+) -> None:
+    visitor = make(expert="visitor", horizon=60)
+    observation = visitor.reset(visitor.tasks("train")[number], seed=0)
+    for move in moves:
+        legal = observation.legal_actions
+        observation = visitor.step(legal[move % len(legal)]).observation
+        if not observation.legal_actions:
+            return
+    for _ in range(42):
+        try:
+            action = visitor.expert_action()
+        except NoAdvice:
+            return
+        if visitor.step(action).over:
+            return
+    raise AssertionError("it goes round in circles")
+
+
 @given(st.integers(0, 11), st.lists(st.integers(0, 2**31), max_size=8))
 @settings(max_examples=15, deadline=None)
 def test_the_explorer_finds_its_way_back_from_anywhere(
@@ -198,6 +248,21 @@ def test_what_shares_a_place_is_looked_into_on_the_spot() -> None:
     assert look is not None and look.action == "examine drawer 1"
     opened = advise(goal(0), memory, ["examine drawer 1", "open drawer 1"])
     assert opened is not None and opened.action == "open drawer 1"
+
+
+def test_the_visitor_treats_an_object_in_front_of_what_is_shut_but_puts_nothing_in_it() -> None:
+    memory = room("fridge 1", "drawer 1", "drawer 2", "shelf 1")
+    memory.shut |= {"fridge 1", "drawer 1"}
+    memory.holding, memory.place = "mug 1", "fridge 1"
+    visitor = experts.Visitor(goal(4, target="Drawer"), memory)
+    menu = ["cool mug 1 with fridge 1", "open fridge 1", "go to drawer 1", "go to drawer 2"]
+    cool = visitor.advise(menu)
+    assert cool is not None and cool.action == "cool mug 1 with fridge 1"
+    memory.traits["mug 1"] = {"cold"}
+    other = visitor.advise(menu)
+    assert other is not None and other.action == "go to drawer 2"
+    memory.shut.add("drawer 2")
+    assert visitor.advise(menu) is None
 
 
 def test_a_pair_goes_where_one_of_it_is() -> None:

@@ -20,9 +20,6 @@ from reflect_core.prompt import reflector_segments
 from reflect_core.records import Example, Tokens
 from reflect_core.settings import Settings
 
-ROWS = 32
-"""Prompts that are continued side by side."""
-
 
 class LocalReflector:
     """Implements :class:`reflect_core.protocols.Reflector` with the run's base model.
@@ -95,7 +92,7 @@ class LocalReflector:
         reflections = [""] * len(states)
         cut = 0
         with self.player.active() as model:
-            for rows in by_length([len(prompt) for prompt in prompts], ROWS):
+            for rows in by_length([len(prompt) for prompt in prompts], rollout.batch_rows):
                 written = generate(
                     model,
                     [prompts[i] for i in rows],

@@ -32,7 +32,7 @@ def ask(reflector, *, greedy=False, count=9):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("greedy", [True, False])
 def test_one_reflection_per_state_in_order_whatever_stands_beside_it(
-    model_folder, monkeypatch, architecture, greedy
+    model_folder, architecture, greedy
 ):
     reflector = make(model_folder, architecture)
     states, _, draws = turns()
@@ -41,8 +41,8 @@ def test_one_reflection_per_state_in_order_whatever_stands_beside_it(
     ]
     assert len(set(alone)) > 1
     for rows in (1, 2, 64):
-        monkeypatch.setattr(module, "ROWS", rows)
-        assert reflector.reflect(states, draws, greedy=greedy) == alone
+        beside = make(model_folder, architecture, rollout={"batch_rows": rows})
+        assert beside.reflect(states, draws, greedy=greedy) == alone
     assert reflector.reflect(states[::-1], draws[::-1], greedy=greedy) == alone[::-1]
 
 
@@ -197,7 +197,6 @@ def test_taught_reflections_longer_than_may_be_written_are_counted_and_told(mode
 def test_reflections_without_an_end_are_counted_whatever_stands_beside_them(
     model_folder, monkeypatch
 ):
-    reflector = make(model_folder, rollout={"max_reflection_tokens": 6})
     lengths = []
 
     def watched(*args, **more):
@@ -208,7 +207,7 @@ def test_reflections_without_an_end_are_counted_whatever_stands_beside_them(
     monkeypatch.setattr(module, "generate", watched)
     counts = []
     for rows in (1, 2, 64):
-        monkeypatch.setattr(module, "ROWS", rows)
+        reflector = make(model_folder, rollout={"max_reflection_tokens": 6, "batch_rows": rows})
         lengths.clear()
         ask(reflector, count=30)
         counts.append(dict(reflector.alarms.counted()))
