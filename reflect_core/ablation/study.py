@@ -140,10 +140,8 @@ class Study:
     def _plan(self) -> list[_Job]:
         """All jobs, those first that do what others take over."""
         jobs: list[_Job] = []
-        # the whole method last in the table, first in time: most others share its stages; then
-        # what is as long as it, so that no core is left with that in the end
-        arms = list(reversed(self.arms))
-        arms.sort(key=lambda arm: (arm.name != REFERENCE, arm.longer_than is None))
+        # the whole method last in the table, first in time: most others share its stages
+        arms = sorted(self.arms, key=_haste)
         for seed in self.seeds:
             doing: dict[str, Path] = {}
             for arm in arms:
@@ -154,7 +152,8 @@ class Study:
                     needed = needed_stages(self.registry, self._settings(arm, seed))
                     waits = {doing.setdefault(key, folder) for key in needed.values()} - {folder}
                 jobs.append(_Job(arm, seed, folder, tuple(sorted(waits))))
-        return jobs
+        # whatever the seed, so that no core is left alone with a long one in the end
+        return sorted(jobs, key=lambda job: _haste(job.arm))
 
     def _next(self, waiting: Sequence[_Job], done: set[Path]) -> _Job | None:
         return next((job for job in waiting if done.issuperset(job.waits_for)), None)
@@ -252,6 +251,11 @@ class Study:
                 policy_updates=round(sft.policy_updates * times),
             ),
         )
+
+
+def _haste(arm: Arm) -> tuple[bool, bool]:
+    """Orders arms in time: the whole method, then what is as long as it, then all else."""
+    return arm.name != REFERENCE, arm.longer_than is None
 
 
 def needed_stages(registry: Registry, settings: Settings) -> dict[str, str]:
