@@ -59,7 +59,7 @@ bench-ablate: $(VENV)/.installed-test
 
 bench-taxi: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env taxi --out runs/bench-taxi \
-		--arms random,follow,warmup,warmup-equal eval.episodes=225
+		--arms random,no-reflection,follow,warmup,warmup-equal eval.episodes=225
 	for kind in md json svg; do cp runs/bench-taxi/ablation.$$kind benchmarks/taxi.$$kind; done
 
 bench-endpoint: $(VENV)/.installed-test
