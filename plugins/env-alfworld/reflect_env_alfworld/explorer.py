@@ -12,7 +12,11 @@ from reflect_env_alfworld.memory import Memory, kind_of
 
 @attrs.frozen
 class Advice:
-    """A command and why."""
+    """A command and why.
+
+    A reason has no names: a small model garbles what it copies now and then, and the command says
+    which thing is meant.
+    """
 
     action: str
     reason: str
@@ -45,42 +49,42 @@ def _holding(goal: Goal, memory: Memory, legal: Collection[str]) -> Iterator[Adv
         yield from _put_back(memory, held, legal)
     elif treatment is not None and not memory.is_(held, treatment.trait):
         for station in memory.places(treatment.station):
-            yield Advice(f"{treatment.verb} {held} with {station}", f"Not {treatment.trait}")
-            yield Advice(f"go to {station}", f"Not {treatment.trait}")
+            yield Advice(f"{treatment.verb} {held} with {station}", f"Not {treatment.trait} yet")
+            yield Advice(f"go to {station}", f"Not {treatment.trait} yet")
     elif goal.lamp:
         yield from _to_lamp(goal, memory)
     else:
         for target in _targets(goal, memory):
-            yield Advice(f"move {held} to {target}", f"I have the {goal.kind}")
+            yield Advice(f"move {held} to {target}", "I have it")
             yield Advice(f"open {target}", "It is closed")
-            yield Advice(f"go to {target}", f"I have the {goal.kind}")
+            yield Advice(f"go to {target}", "I have it")
 
 
 def _put_back(memory: Memory, held: str, legal: Collection[str]) -> Iterator[Advice]:
     """Get rid of an object that is not wanted; where it lay it can lie again."""
     for action in sorted(legal):
         if action.startswith(f"move {held} to "):
-            yield Advice(action, f"Not the {held}")
+            yield Advice(action, "Not wanted")
     if memory.origin is not None:
-        yield Advice(f"open {memory.origin}", f"Not the {held}")
-        yield Advice(f"go to {memory.origin}", f"Not the {held}")
+        yield Advice(f"open {memory.origin}", "Not wanted")
+        yield Advice(f"go to {memory.origin}", "Not wanted")
 
 
 def _to_lamp(goal: Goal, memory: Memory) -> Iterator[Advice]:
     for lamp, place in memory.where(goal.lamp):
-        yield Advice(f"use {lamp}", f"The {goal.lamp} is here")
-        yield Advice(f"go to {place}", f"{lamp} is there")
-    yield from _search(memory, goal.lamp)
+        yield Advice(f"use {lamp}", "It is here")
+        yield Advice(f"go to {place}", "It is there")
+    yield from _search(memory)
 
 
 def _empty_handed(goal: Goal, memory: Memory) -> Iterator[Advice]:
     found = _wanted(goal, memory)
     for name, place in found:
-        yield Advice(f"take {name} from {place}", f"{name} is here")
+        yield Advice(f"take {name} from {place}", "It is here")
     for name, place in found:
-        yield Advice(f"open {place}", f"{name} is here")
-        yield Advice(f"go to {place}", f"{name} is there")
-    yield from _search(memory, goal.kind)
+        yield Advice(f"open {place}", "It is here")
+        yield Advice(f"go to {place}", "It is there")
+    yield from _search(memory)
 
 
 def _wanted(goal: Goal, memory: Memory) -> list[tuple[str, str]]:
@@ -105,15 +109,15 @@ def _targets(goal: Goal, memory: Memory) -> list[str]:
     return sorted(places, key=lambda place: place not in begun)
 
 
-def _search(memory: Memory, kind: str) -> Iterator[Advice]:
+def _search(memory: Memory) -> Iterator[Advice]:
     unknown = memory.unknown()
     # where several receptacles are in one place, going there shows one of them
     for place in unknown:
         yield Advice(f"open {place}", "It is closed")
     for place in unknown:
-        yield Advice(f"examine {place}", f"No {kind} yet")
+        yield Advice(f"examine {place}", "Not found yet")
     for place in unknown:
-        yield Advice(f"go to {place}", f"No {kind} yet")
+        yield Advice(f"go to {place}", "Not found yet")
     # what is left is here and can only be seen on arriving
     for place in memory.contents if unknown else ():
-        yield Advice(f"go to {place}", f"No {kind} yet")
+        yield Advice(f"go to {place}", "Not found yet")

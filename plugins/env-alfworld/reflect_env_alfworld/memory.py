@@ -79,8 +79,9 @@ class Memory:
         self._change(feedback)
 
     def unknown(self) -> list[str]:
-        """Receptacles whose contents were not seen."""
-        return [name for name, contents in self.contents.items() if contents is None]
+        """Receptacles whose contents were not seen, those last that were found shut."""
+        found = [name for name, contents in self.contents.items() if contents is None]
+        return sorted(found, key=lambda name: name in self.shut)
 
     def where(self, kind: str) -> list[tuple[str, str]]:
         """Each object of a type that was seen, and the receptacle that it is in or on."""

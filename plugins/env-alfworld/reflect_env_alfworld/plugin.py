@@ -30,7 +30,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         name="alfworld",
         factory=make_environment,
         config=AlfworldConfig,
-        version=2,
+        version=3,
         summary="do a household task in a room told as text (ALFWorld), generated or real",
         defaults={
             # an observation lists what was seen; the past would only make prompts longer

@@ -86,20 +86,21 @@ def _found(memory: Memory, kind: str) -> str:
 
 
 def _known(memory: Memory, named: Collection[str]) -> list[str]:
-    """Receptacles that were not looked into, and what else is in the others that hold anything.
+    """Receptacles that were not gone to, those found shut, and what else is in the others.
 
     Args:
         memory: What was told.
         named: Types that are listed elsewhere.
     """
-    unknown = memory.unknown()
+    new = [name for name in memory.unknown() if name not in memory.shut]
+    shut = [name for name in memory.contents if name in memory.shut]
     seen = [
         f"{place}: {', '.join(_told(memory, name) for name in others)}"
         for place, contents in memory.contents.items()
         if (others := [name for name in contents or () if kind_of(name) not in named])
     ]
-    lines = [f"new: {', '.join(unknown)}"] if unknown else []
-    return [*lines, f"seen: {'; '.join(seen)}"] if seen else lines
+    parts = {"new": ", ".join(new), "shut": ", ".join(shut), "seen": "; ".join(seen)}
+    return [f"{name}: {told}" for name, told in parts.items() if told]
 
 
 def _told(memory: Memory, name: str) -> str:

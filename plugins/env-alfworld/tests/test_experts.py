@@ -148,6 +148,25 @@ def test_alfworlds_own_expert_draws_nothing_from_the_program(make: Callable[...,
     assert all(success for success, _ in first)
 
 
+@pytest.mark.parametrize("expert", ["explorer", "visitor"])
+def test_only_the_command_of_a_reflection_has_names(make: Callable[..., Any], expert: str) -> None:
+    environment = make(expert=expert)
+    reasons = set()
+    for task in environment.tasks("train"):
+        observation = environment.reset(task, seed=0)
+        names = {word for action in observation.legal_actions for word in action.split()}
+        names -= {"go", "to", "it", "open", "look", "take", "move", "use", "with", "from"}
+        while observation.legal_actions:
+            try:
+                reason, action = environment.expert_reflection().split(": ")
+            except NoAdvice:
+                break
+            assert not names & set(reason.lower().split())
+            reasons.add(reason)
+            observation = environment.step(action).observation
+    assert {"Not found yet", "It is here", "I have it"} <= reasons
+
+
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_the_visitor_opens_nothing_and_gives_up_where_all_that_is_left_is_shut(
     make: Callable[..., Any], split: str

@@ -94,6 +94,17 @@ def test_an_observation_lists_what_was_seen() -> None:
     assert short.split("\n") == ["You pick it up.", "at desk 2, holding mug 1, 2 turns left"]
 
 
+def test_what_was_found_shut_is_told_apart_until_it_is_opened() -> None:
+    memory = after("You arrive at drawer 1. The drawer 1 is closed.")
+    memory.note("You arrive at desk 2. On the desk 2, you see nothing.")
+    lines = observation("Ok.", memory, 9, remembers=True).split("\n")
+    assert lines[2:] == ["new: fridge 1", "shut: drawer 1"]
+    assert memory.unknown() == ["fridge 1", "drawer 1"]
+    memory.note("You open the drawer 1. The drawer 1 is open. In it, you see nothing.")
+    lines = observation("Ok.", memory, 8, remembers=True).split("\n")
+    assert lines[2:] == ["new: fridge 1"]
+
+
 def test_what_the_task_names_is_told_apart() -> None:
     memory = after(
         "You arrive at desk 2. On the desk 2, you see a mug 2, a mug 1, and a pen 1.",
