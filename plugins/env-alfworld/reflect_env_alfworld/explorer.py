@@ -81,7 +81,7 @@ def _empty_handed(goal: Goal, memory: Memory) -> Iterator[Advice]:
     found = _wanted(goal, memory)
     for name, place in found:
         yield Advice(f"take {name} from {place}", "It is here")
-    for name, place in found:
+    for _, place in found:
         yield Advice(f"open {place}", "It is here")
         yield Advice(f"go to {place}", "It is there")
     yield from _search(memory)
