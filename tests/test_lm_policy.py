@@ -75,6 +75,18 @@ def test_answers_come_in_order_from_more_states_than_one_batch_holds(make):
     ] * 4
 
 
+@pytest.mark.parametrize("rows", [1, 5, 64])
+def test_no_more_prompts_are_read_at_once_than_the_setting_says(model_folder, rows):
+    player = policy(model_folder("lfm2"), rollout={"batch_rows": rows})
+    sizes = []
+    player.module.register_forward_pre_hook(
+        lambda module, inputs: sizes.append(len(inputs[0].input_ids))
+    )
+    player.act(*turns(12), greedy=True)
+    assert max(sizes) == min(rows, 12)
+    assert sum(sizes) == 12
+
+
 def test_nothing_asked_nothing_answered(make):
     assert make("gpt2").act([], [], [], greedy=False) == []
 

@@ -266,8 +266,11 @@ def test_what_shares_a_place_is_looked_into_on_the_spot() -> None:
     memory.contents["bed 1"] = ()
     look = advise(goal(0), memory, ["examine drawer 1", "look"])
     assert look is not None and look.action == "examine drawer 1"
-    opened = advise(goal(0), memory, ["examine drawer 1", "open drawer 1"])
+    menu = ["examine drawer 1", "open drawer 1"]
+    opened = advise(goal(0), memory, menu)
     assert opened is not None and opened.action == "open drawer 1"
+    looked = experts.Visitor(goal(0), memory).advise(menu)
+    assert looked is not None and looked.action == "examine drawer 1"
 
 
 def test_the_visitor_treats_an_object_in_front_of_what_is_shut_but_puts_nothing_in_it() -> None:

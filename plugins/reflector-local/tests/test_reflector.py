@@ -197,11 +197,12 @@ def test_taught_reflections_longer_than_may_be_written_are_counted_and_told(mode
 def test_reflections_without_an_end_are_counted_whatever_stands_beside_them(
     model_folder, monkeypatch
 ):
-    lengths = []
+    lengths, sizes = [], []
 
     def watched(*args, **more):
         written = generate(*args, **more)
         lengths.extend(len(tokens) for tokens in written)
+        sizes.append(len(written))
         return written
 
     monkeypatch.setattr(module, "generate", watched)
@@ -209,7 +210,9 @@ def test_reflections_without_an_end_are_counted_whatever_stands_beside_them(
     for rows in (1, 2, 64):
         reflector = make(model_folder, rollout={"max_reflection_tokens": 6, "batch_rows": rows})
         lengths.clear()
+        sizes.clear()
         ask(reflector, count=30)
+        assert max(sizes) == min(rows, 30)
         counts.append(dict(reflector.alarms.counted()))
         assert counts[-1] == {"cut_reflections": lengths.count(6)}
     assert 0 < lengths.count(6) < 30
