@@ -20,17 +20,18 @@ from pathlib import Path
 
 import attrs
 import torch
-from throughput import Turns, expert_turns, learn, median_seconds
+from reflect_reflector_local.reflector import LocalReflector
+from throughput import Turns, expert_turns, learn, median_seconds, tell
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
-from reflect_core import config, files, plugins
+from reflect_core import config, plugins
 from reflect_core.baselines import ExpertReflector
+from reflect_core.lm.policy import LmPolicy
 from reflect_core.lm.pool import TINY
 from reflect_core.progress import QuietProgress
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
 
-HERE = Path(__file__).parent
 EPISODES, ROUNDS = 26, 2
 HEAD = 64
 """Width of an attention head in GPT-2."""
@@ -96,9 +97,10 @@ def _figure(part: str, rows: int, turns: Turns, work: Callable[[], object], toke
 
 def _set_rows(session: Session, rows: int) -> None:
     rollout = attrs.evolve(session.settings.rollout, batch_rows=rows)
-    settings = attrs.evolve(session.settings, rollout=rollout)
-    for player in (session.policy, session.reflector):
-        player.settings = settings  # type: ignore[attr-defined]
+    policy, reflector = session.policy, session.reflector
+    assert isinstance(policy, LmPolicy)
+    assert isinstance(reflector, LocalReflector)
+    policy.settings = reflector.settings = attrs.evolve(session.settings, rollout=rollout)
 
 
 def main() -> int:
@@ -124,7 +126,9 @@ def main() -> int:
         for figure in figures(session):
             print(figure, file=sys.stderr, flush=True)
             found.append(figure)
-        trained = sum(p.numel() for p in session.policy.trainable())  # type: ignore[attr-defined]
+        policy = session.policy
+        assert isinstance(policy, LmPolicy)
+        trained = sum(parameter.numel() for parameter in policy.trainable())
         session.close()
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     text = [
@@ -146,9 +150,7 @@ def main() -> int:
             for each in found
         ),
     ]
-    print("\n".join(text))
-    if options.write:
-        files.write_atomic(HERE / "gpu.md", "\n".join(text) + "\n")
+    tell(text, "gpu.md" if options.write else None)
     return 0
 
 

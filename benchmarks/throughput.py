@@ -175,6 +175,13 @@ def learn(session: Session, turns: list[Transition], rows: int = 32) -> None:
         module.zero_grad()
 
 
+def tell(lines: list[str], name: str | None) -> None:
+    """Print a table, and write it beside this file under a name if there is one."""
+    print("\n".join(lines))
+    if name is not None:
+        files.write_atomic(HERE / name, "\n".join(lines) + "\n")
+
+
 def main() -> int:
     """Measure, print, and write if asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -212,9 +219,7 @@ def main() -> int:
         ),
         f"| **all** | | | | **{sum(line.seconds for line in lines):.0f}** |",
     ]
-    print("\n".join(text))
-    if options.write:
-        files.write_atomic(HERE / "throughput.md", "\n".join(text) + "\n")
+    tell(text, "throughput.md" if options.write else None)
     return 0
 
 
