@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ def generate(
     pad_id: int,
     stop_ids: frozenset[int] = frozenset(),
     temperature: float = 1.0,
+    allowed: Callable[[int, Sequence[int]], Sequence[int] | None] | None = None,
 ) -> list[list[int]]:
     """Continue each prompt until it ends.
 
@@ -61,6 +62,8 @@ def generate(
         end_id: Ends a row; not part of the result.
         stop_ids: End a row as well (tokens with a line break).
         temperature: Of sampling.
+        allowed: Given a row and what it has written, the tokens of which the next must be one;
+            None or none of them: any.
 
     Returns:
         New tokens of each row, without the token that ended it.
@@ -87,6 +90,13 @@ def generate(
         )
         cache = output.past_key_values
         logits = output.logits[:, -1].float()
+        if allowed is not None:
+            for place in np.flatnonzero(running[rows]).tolist():
+                only = allowed(int(rows[place]), written[rows[place]])
+                if only:
+                    others = torch.ones_like(logits[place], dtype=torch.bool)
+                    others[list(only)] = False
+                    logits[place, others] = -torch.inf
         if uniforms is None:
             chosen = logits.argmax(dim=-1)
         else:

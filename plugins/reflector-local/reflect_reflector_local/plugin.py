@@ -16,6 +16,7 @@ class LocalConfig:
     tries: int = option(
         3, "Most reflections written in a state until one names a legal action.", minimum=1
     )
+    legal_names: bool = option(False, "Let only legal actions be written after a colon.")
 
 
 def make_reflector(config: LocalConfig, context: Context) -> Reflector:
@@ -23,7 +24,13 @@ def make_reflector(config: LocalConfig, context: Context) -> Reflector:
     from reflect_reflector_local.reflector import LocalReflector
 
     assert context.models is not None
-    return LocalReflector(context.models, context.settings, context.alarms, tries=config.tries)
+    return LocalReflector(
+        context.models,
+        context.settings,
+        context.alarms,
+        tries=config.tries,
+        legal_names=config.legal_names,
+    )
 
 
 @hookimpl

@@ -19,6 +19,7 @@ from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import reflector_segments
 from reflect_core.records import Example, Tokens
 from reflect_core.settings import Settings
+from reflect_reflector_local.legal import LegalNames
 
 
 class LocalReflector:
@@ -32,6 +33,8 @@ class LocalReflector:
             garbles a name now and then while it copies it, which is easily told; what is written
             anew is distributed as the model's own words, given that they name an action that is
             possible. The last one stands if none does.
+        legal_names: Whether after a colon only legal actions can be written; see
+            :class:`reflect_reflector_local.legal.LegalNames`.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class LocalReflector:
         alarms: Alarms | None = None,
         *,
         tries: int = 1,
+        legal_names: bool = False,
     ) -> None:
         self.models = models
         self.settings = settings
@@ -51,6 +55,8 @@ class LocalReflector:
         self.player = models.player("reflector")
         vocabulary = range(len(models.tokenizer))
         pieces = models.tokenizer.batch_decode([[token] for token in vocabulary])
+        named = legal_names and rollout.name_actions
+        self._legal = LegalNames(models.encoder, pieces) if named else None
         # one reflection is one line
         self._breaks = frozenset(i for i, piece in enumerate(pieces) if "\n" in piece)
 
@@ -102,6 +108,7 @@ class LocalReflector:
                     pad_id=encoder.pad_id,
                     stop_ids=self._breaks,
                     temperature=rollout.reflection_temperature or 1.0,
+                    allowed=self._allowed([states[i] for i in rows]),
                 )
                 cut += sum(len(tokens) == room for tokens in written)
                 texts = self.models.tokenizer.batch_decode(written, skip_special_tokens=True)
@@ -114,6 +121,17 @@ class LocalReflector:
             count=cut,
         )
         return reflections
+
+    def _allowed(
+        self, states: Sequence[State]
+    ) -> Callable[[int, Sequence[int]], list[int] | None] | None:
+        """What may follow in each row; None where anything may."""
+        legal = self._legal
+        if legal is None:
+            return None
+        return lambda row, written: legal.next_tokens(
+            written, states[row].observation.legal_actions
+        )
 
     def fit(
         self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
