@@ -76,7 +76,7 @@ class AlfworldConfig:
     )
     expert: str = option(
         EXPLORER,
-        "explorer: searches, as seen; visitor: so too, but opens nothing; "
+        "explorer: searches, as seen; visitor: so too, but tries anything where it should open; "
         "planner: the engine's, knows all; handcoded: ALFWorld's.",
         choices=EXPERTS,
     )

@@ -102,11 +102,11 @@ class AlfworldEnvironment:
         return self._loaded().tasks(split)
 
     def reset(self, task: Task, *, seed: int, stage: str | None = None) -> Observation:
-        """Begin an episode; nothing in it is random.
+        """Begin an episode.
 
         Args:
             task: Of :meth:`tasks`.
-            seed: Changes nothing.
+            seed: Of what the expert ``visitor`` draws; nothing else is random.
             stage: Only ``full``.
 
         Raises:
@@ -123,7 +123,7 @@ class AlfworldEnvironment:
             task, game, engine, memory, None, shown, turns_left=self.config.horizon
         )
         if isinstance(engine, Engine):
-            self._episode.adviser = self._adviser(game, engine, memory, shown)
+            self._episode.adviser = self._adviser(game, engine, memory, shown, seed)
         return self._observe(text.first_words(shown.feedback, remembers=self._remembers))
 
     def step(self, action: str) -> Step:
@@ -193,7 +193,7 @@ class AlfworldEnvironment:
         """
         advice = self._advised()
         wrong = "Wrong move. " if self._playing().useless else ""
-        return f"{wrong}{advice.reason}: {advice.action}"
+        return f"{wrong}{advice}"
 
     @property
     def _remembers(self) -> bool:
@@ -257,7 +257,7 @@ class AlfworldEnvironment:
         if advice is not None and advice.action in menu:
             return advice
         if advice is not None and MORE in menu and advice.action in self._commands(episode):
-            return Advice(MORE, advice.reason)
+            return attrs.evolve(advice, action=MORE)
         self._given_up.add(episode.task.task_id)
         raise NoAdvice(f"the {self.config.expert} expert has given up {episode.task.task_id}")
 
@@ -279,11 +279,11 @@ class AlfworldEnvironment:
         return episode.adviser.advise(self._commands(episode))
 
     def _adviser(
-        self, game: Game, engine: Engine, memory: Memory | None, shown: Shown
+        self, game: Game, engine: Engine, memory: Memory | None, shown: Shown, seed: int
     ) -> Adviser | None:
         if memory is None and self.config.expert != "planner":
             return None
-        return make_adviser(self.config, game, engine, memory or Memory(), shown)
+        return make_adviser(self.config, game, engine, memory or Memory(), shown, seed)
 
     def _ready(self, game: Game) -> Engine | TextWorldEngine:
         """An engine with the game loaded."""

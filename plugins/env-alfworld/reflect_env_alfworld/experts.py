@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import attrs
 
-from reflect_core.streams import stream_seed
+from reflect_core.streams import stream, stream_seed
 from reflect_env_alfworld.config import EXPLORER, HANDCODED, VISITOR, AlfworldConfig
 from reflect_env_alfworld.engine import Engine, Shown
 from reflect_env_alfworld.explorer import Advice, advise
 from reflect_env_alfworld.facts import Fact
 from reflect_env_alfworld.games import Game
 from reflect_env_alfworld.goals import Goal
-from reflect_env_alfworld.memory import Memory, kind_of
+from reflect_env_alfworld.memory import Memory
 from reflect_env_alfworld.planner import solve
 
 PATIENCE = 200
@@ -37,13 +37,13 @@ class Adviser(Protocol):
 
 
 def make_adviser(
-    config: AlfworldConfig, game: Game, engine: Engine, memory: Memory, shown: Shown
+    config: AlfworldConfig, game: Game, engine: Engine, memory: Memory, shown: Shown, seed: int
 ) -> Adviser:
     """The expert that the options choose, at the start of an episode."""
     if config.expert == EXPLORER:
         return Explorer(Goal.of(game), memory)
     if config.expert == VISITOR:
-        return Visitor(Goal.of(game), memory)
+        return Visitor(Goal.of(game), memory, seed)
     if config.expert == HANDCODED:
         return Handcoded(game, engine, shown)
     return Planner(engine, config.planner_seconds)
@@ -70,24 +70,41 @@ class Explorer:
 
 
 class Visitor(Explorer):
-    """Searches like the explorer, but opens nothing: it gives up where all that is left is shut.
+    """Goes about it like the explorer, but does not know how to open what is closed.
 
-    What a reflection model misses that knows a room by its words alone: where things are and what
-    is to be done with them it says, how to get at them the policy finds.
+    In front of that it says so, and tries whatever can be done on the spot: its action is drawn,
+    and its reflection does not name it. It stands for a reflection model that knows the task and
+    the room by their words alone; how things open is left to RL.
     """
 
+    def __init__(self, goal: Goal, memory: Memory, seed: int) -> None:
+        """Args: seed: Of its draws, one a turn."""
+        super().__init__(goal, memory)
+        self._seed, self._turn = seed, 0
+
+    def expects(self, action: str, commands: Collection[str]) -> bool:
+        """Whether it is the next step, or something to be tried."""
+        advice = self.advise(commands)
+        if advice is not None and not advice.told:
+            return action in _on_the_spot(commands)
+        return advice is not None and advice.action == action
+
+    def note(self, action: str, shown: Shown) -> None:
+        """The next turn has another draw."""
+        self._turn += 1
+
     def advise(self, commands: Collection[str]) -> Advice | None:
-        """The explorer's step, as if what was found shut were not there."""
-        goal, memory = self._goal, self._memory
-        station = goal.treatment.station if goal.treatment else None
-        contents = {
-            place: () if place in memory.shut else seen
-            for place, seen in memory.contents.items()
-            # an object is treated in front of a station, shut or not
-            if place not in memory.shut or kind_of(place) == station
-        }
-        left = [command for command in commands if not command.startswith("open ")]
-        return advise(goal, attrs.evolve(memory, contents=contents), left)
+        """The explorer's step, or anything where that would be to open something."""
+        advice = super().advise(commands)
+        if advice is None or not advice.action.startswith("open "):
+            return advice
+        draw = stream(self._seed, "alfworld", "visitor", self._turn)
+        return Advice(str(draw.choice(_on_the_spot(commands))), "It is closed", told=False)
+
+
+def _on_the_spot(commands: Collection[str]) -> list[str]:
+    """What can be done without going away, taking something or putting it down."""
+    return sorted(each for each in commands if not each.startswith(("go to ", "take ", "move ")))
 
 
 class Planner:

@@ -16,10 +16,19 @@ class Advice:
 
     A reason has no names: a small model garbles what it copies now and then, and the command says
     which thing is meant.
+
+    Args:
+        action: The command.
+        reason: Why, without a full stop.
+        told: Whether the reflection names the command.
     """
 
     action: str
     reason: str
+    told: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.action}" if self.told else f"{self.reason}."
 
 
 def advise(goal: Goal, memory: Memory, legal: Collection[str]) -> Advice | None:

@@ -28,6 +28,7 @@ class TestVisitor(EnvironmentContract):
         "cache": None,
         "expert": "visitor",
     }
+    expert_solves = 0.4
     max_examples = 3
 
 
