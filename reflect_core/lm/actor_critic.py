@@ -34,17 +34,22 @@ class ActorCritic(nn.Module):
 
     def forward(self, batch: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Label logits (B, K) in fp32, -inf where padded, and values (B,) in fp32."""
+        state = self.state(batch)
+        logits = self._label_logits(state, batch.label_ids)
+        logits = logits.masked_fill(~batch.label_mask, float("-inf"))
+        if self.value_head is None:
+            return logits, torch.zeros(len(state), device=logits.device)
+        return logits, self.value_head(state.float()).squeeze(-1)
+
+    def state(self, batch: PromptBatch) -> torch.Tensor:
+        """The hidden state that actor and critic read, (B, D)."""
         backbone = getattr(self.lm, self.lm.base_model_prefix)
         hidden = backbone(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state  # (B, T, D)
         last = batch.attention_mask.sum(dim=1) - 1
-        state = hidden[torch.arange(len(last), device=last.device), last]  # (B, D)
-        logits = self._label_logits(state, batch.label_ids)
-        logits = logits.masked_fill(~batch.label_mask, float("-inf"))
-        if self.value_head is None:
-            return logits, torch.zeros(len(last), device=logits.device)
-        return logits, self.value_head(state.float()).squeeze(-1)
+        state: torch.Tensor = hidden[torch.arange(len(last), device=last.device), last]
+        return state
 
     def _label_logits(self, state: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:
         head = self.lm.get_output_embeddings()

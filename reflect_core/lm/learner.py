@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from reflect_core.advantages import Floats
 from reflect_core.context import Context
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.batch import by_length
@@ -154,6 +155,24 @@ class Learner(Generic[Options]):
         return torch.as_tensor(
             np.asarray(numbers), dtype=torch.float32, device=self.accelerator.device
         )
+
+    def features(self, turns: Sequence[Transition]) -> Floats:
+        """What a critic reads of each turn under the present weights, (N, D)."""
+        found = np.zeros((len(turns), 0))
+        for rows, some in self._batches(turns):
+            state = self.policy.module.state(self.policy.batch(some)).float().cpu().numpy()
+            if not found.size:
+                found = np.zeros((len(turns), state.shape[1]))
+            found[rows] = state
+        return found
+
+    def set_critic(self, weight: npt.ArrayLike, bias: float) -> None:
+        """Give the value head these weights, (D,), and this bias."""
+        head = self.policy.module.value_head
+        assert head is not None
+        with torch.no_grad():
+            head.weight.copy_(self.tensor(weight).unsqueeze(0))
+            head.bias.fill_(bias)
 
     def learn(
         self,
@@ -377,12 +396,18 @@ class Learner(Generic[Options]):
 
         Without gradients.
         """
+        for rows, some in self._batches(turns):
+            logits, _ = self.policy.module(self.policy.batch(some))
+            yield rows, torch.log_softmax(logits / self._temperature(some), dim=-1)
+
+    def _batches(
+        self, turns: Sequence[Transition]
+    ) -> Iterator[tuple[list[int], Sequence[Transition]]]:
+        """Places, and turns of one forward pass without gradients."""
         lengths = [len(turn.choice.prompt_ids) for turn in turns]
         with self.policy.player.active(), torch.no_grad():
             for rows in by_length(lengths, self.config.micro_batch_size):
-                some = [turns[i] for i in rows]
-                logits, _ = self.policy.module(self.policy.batch(some))
-                yield rows, torch.log_softmax(logits / self._temperature(some), dim=-1)
+                yield rows, [turns[i] for i in rows]
 
     def _present_logprobs(self, turns: Sequence[Transition]) -> list[float]:
         """Of the actions taken, under the present weights."""

@@ -8,6 +8,8 @@ import attrs
 
 from reflect_core import Context, Trainer, TrainerSpec, hookimpl, option
 
+GRADIENT, LEAST_SQUARES = CRITICS = ("gradient", "least-squares")
+
 
 @attrs.frozen
 class PpoConfig:
@@ -19,7 +21,13 @@ class PpoConfig:
         0.95, "Lambda of generalised advantage estimation.", minimum=0, maximum=1
     )
     clip_coef: float = option(0.2, "Clipping range of the probability ratio.", minimum=0)
-    vf_coef: float = option(0.5, "Weight of the value loss.", minimum=0)
+    critic: str = option(
+        GRADIENT,
+        "gradient: learns with the policy, from zero; least-squares: fitted to every iteration's "
+        "returns before they are learnt from.",
+        choices=CRITICS,
+    )
+    vf_coef: float = option(0.5, "Weight of the value loss; with critic=gradient.", minimum=0)
     ent_coef: float = option(0.01, "Weight of the entropy bonus.", minimum=0)
     kl_coef: float = option(0.0, "Weight of the KL divergence to the warm-up policy.", minimum=0)
     update_epochs: int = option(2, "Passes over an iteration's turns.", minimum=1)

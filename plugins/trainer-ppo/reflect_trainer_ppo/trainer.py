@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import attrs
+import numpy as np
 import torch
 
 from reflect_core import Trajectory
-from reflect_core.advantages import explained_variance, gae, standardise
-from reflect_core.lm.learner import Forward, Learner, clipped_surrogate
-from reflect_trainer_ppo.plugin import PpoConfig
+from reflect_core.advantages import discounted_returns, explained_variance, gae, standardise
+from reflect_core.linear_critic import LinearCritic, cross_fitted
+from reflect_core.lm.learner import Batch, Forward, Learner, clipped_surrogate
+from reflect_trainer_ppo.plugin import LEAST_SQUARES, PpoConfig
 
 
 class PpoTrainer(Learner[PpoConfig]):
@@ -31,6 +34,8 @@ class PpoTrainer(Learner[PpoConfig]):
         batch = self.batch(trajectories)
         if not batch.turns:
             return {}
+        if config.critic == LEAST_SQUARES:
+            batch = self._refitted(batch)
         values = batch.rows(batch.values)
         advantages = batch.rows(
             gae(
@@ -50,6 +55,9 @@ class PpoTrainer(Learner[PpoConfig]):
             advantages = standardise(advantages)
         advantage, return_ = self.tensor(advantages), self.tensor(returns)
 
+        # one that was fitted is not to be pulled at, nor the trunk for its sake
+        vf_coef = 0.0 if config.critic == LEAST_SQUARES else config.vf_coef
+
         def loss(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
             surrogate = clipped_surrogate(now.ratio, advantage[now.rows], config.clip_coef)
             policy_loss = now.mean(surrogate)
@@ -57,7 +65,7 @@ class PpoTrainer(Learner[PpoConfig]):
             entropy, kl_to_warmup = now.entropy(), now.kl_to_warmup()
             total = (
                 policy_loss
-                + config.vf_coef * value_loss
+                + vf_coef * value_loss
                 - config.ent_coef * entropy
                 + config.kl_coef * kl_to_warmup
             )
@@ -79,3 +87,23 @@ class PpoTrainer(Learner[PpoConfig]):
         )
         figures["explained_variance"] = explained_variance(values, returns)
         return figures
+
+    def _refitted(self, batch: Batch) -> Batch:
+        """The batch with values that were fitted to its returns, each by other episodes.
+
+        The value head is left as what was fitted to all of them.
+        """
+        features = self.features([turn for one in batch.episodes for turn in one.transitions])
+        returns = np.concatenate(
+            [
+                discounted_returns(rewards, gamma=self.config.gamma, final_value=final_value)
+                for rewards, final_value in zip(batch.rewards, batch.bootstrap(), strict=True)
+            ]
+        )
+        lengths = [one.turns for one in batch.episodes]
+        episodes = np.repeat(np.arange(len(lengths)), lengths)
+        values = cross_fitted(features, returns, episodes.tolist())
+        critic = LinearCritic.fit(features, returns)
+        self.set_critic(critic.weight, critic.bias)
+        parts = np.split(values, np.cumsum(lengths)[:-1])
+        return attrs.evolve(batch, values=[part.tolist() for part in parts])
