@@ -62,9 +62,10 @@ def told(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path):
+@pytest.mark.parametrize("critic", ["gradient", "least-squares"])
+def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path, critic):
     folder = tmp_path / "two"
-    out = finish(start(model_folder("lfm2"), folder, processes=2))
+    out = finish(start(model_folder("lfm2"), folder, f"trainer.critic={critic}", processes=2))
     assert out.count("Everything is in") == 1
     stages = [row["stage"] for row in rows(folder)]
     assert stages == ["teach", "sft", "sft", "valid", "train", "valid", "train", "valid", "eval"]

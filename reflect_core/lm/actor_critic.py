@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -50,6 +52,13 @@ class ActorCritic(nn.Module):
         last = batch.attention_mask.sum(dim=1) - 1
         state: torch.Tensor = hidden[torch.arange(len(last), device=last.device), last]
         return state
+
+    def set_critic(self, weight: npt.ArrayLike, bias: float) -> None:
+        """Give the critic other weights, (D,), and another bias."""
+        assert self.value_head is not None
+        with torch.no_grad():
+            self.value_head.weight.copy_(torch.as_tensor(np.asarray(weight)).unsqueeze(0))
+            self.value_head.bias.fill_(bias)
 
     def _label_logits(self, state: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:
         head = self.lm.get_output_embeddings()

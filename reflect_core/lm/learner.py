@@ -157,22 +157,13 @@ class Learner(Generic[Options]):
         )
 
     def features(self, turns: Sequence[Transition]) -> Floats:
-        """What a critic reads of each turn under the present weights, (N, D)."""
-        found = np.zeros((len(turns), 0))
+        """What a critic reads of each turn under the present weights, (N, D); N at least 1."""
+        found: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(turns)
         for rows, some in self._batches(turns):
-            state = self.policy.module.state(self.policy.batch(some)).float().cpu().numpy()
-            if not found.size:
-                found = np.zeros((len(turns), state.shape[1]))
-            found[rows] = state
-        return found
-
-    def set_critic(self, weight: npt.ArrayLike, bias: float) -> None:
-        """Give the value head these weights, (D,), and this bias."""
-        head = self.policy.module.value_head
-        assert head is not None
-        with torch.no_grad():
-            head.weight.copy_(self.tensor(weight).unsqueeze(0))
-            head.bias.fill_(bias)
+            states = self.policy.module.state(self.policy.batch(some)).float().cpu().numpy()
+            for row, state in zip(rows, states, strict=True):
+                found[row] = state
+        return np.stack(found).astype(np.float64)
 
     def learn(
         self,

@@ -41,20 +41,12 @@ class LegalNames:
         head = str(self._encoder.tokenizer.decode(list(written[: place + 1])))
         if not head.rstrip().endswith(COLON):
             return None
+        first = self._encoder.text(head)
         found = set()
         for action in legal_actions:
-            name = self._after(head, action)
-            if name is not None and name[: len(begun)] == begun:
+            both = self._encoder.text(f"{head.rstrip()} {action}")
+            name = [*both[len(first) :], self._encoder.end_id]
+            # together they may be other tokens than one after the other
+            if both[: len(first)] == first and name[: len(begun)] == begun:
                 found.add(name[len(begun)])
         return sorted(found) or None
-
-    def _after(self, head: str, action: str) -> list[int] | None:
-        """Tokens of an action behind the head, and the end.
-
-        None where head and action together are other tokens than one after the other.
-        """
-        first = self._encoder.text(head)
-        both = self._encoder.text(f"{head.rstrip()} {action}")
-        if both[: len(first)] != first:
-            return None
-        return [*both[len(first) :], self._encoder.end_id]

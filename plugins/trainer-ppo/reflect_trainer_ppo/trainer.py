@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
-import numpy as np
 import torch
 
 from reflect_core import Trajectory
-from reflect_core.advantages import discounted_returns, explained_variance, gae, standardise
-from reflect_core.linear_critic import LinearCritic, cross_fitted
-from reflect_core.lm.learner import Batch, Forward, Learner, clipped_surrogate
+from reflect_core.advantages import explained_variance, gae, standardise
+from reflect_core.lm.learner import Forward, Learner, clipped_surrogate
+from reflect_trainer_ppo.critic import refitted
 from reflect_trainer_ppo.plugin import LEAST_SQUARES, PpoConfig
 
 
@@ -35,7 +33,7 @@ class PpoTrainer(Learner[PpoConfig]):
         if not batch.turns:
             return {}
         if config.critic == LEAST_SQUARES:
-            batch = self._refitted(batch)
+            batch = refitted(self, batch, gamma=config.gamma)
         values = batch.rows(batch.values)
         advantages = batch.rows(
             gae(
@@ -87,23 +85,3 @@ class PpoTrainer(Learner[PpoConfig]):
         )
         figures["explained_variance"] = explained_variance(values, returns)
         return figures
-
-    def _refitted(self, batch: Batch) -> Batch:
-        """The batch with values that were fitted to its returns, each by other episodes.
-
-        The value head is left as what was fitted to all of them.
-        """
-        features = self.features([turn for one in batch.episodes for turn in one.transitions])
-        returns = np.concatenate(
-            [
-                discounted_returns(rewards, gamma=self.config.gamma, final_value=final_value)
-                for rewards, final_value in zip(batch.rewards, batch.bootstrap(), strict=True)
-            ]
-        )
-        lengths = [one.turns for one in batch.episodes]
-        episodes = np.repeat(np.arange(len(lengths)), lengths)
-        values = cross_fitted(features, returns, episodes.tolist())
-        critic = LinearCritic.fit(features, returns)
-        self.set_critic(critic.weight, critic.bias)
-        parts = np.split(values, np.cumsum(lengths)[:-1])
-        return attrs.evolve(batch, values=[part.tolist() for part in parts])

@@ -13,9 +13,7 @@ from reflect_trainer_ppo.trainer import PpoTrainer
 from small_models import ARCHITECTURES
 from toy import context, hashes, play, policy, rewarded, stir
 
-from reflect_core.advantages import discounted_returns, explained_variance, gae
 from reflect_core.errors import NonFiniteLoss
-from reflect_core.linear_critic import LinearCritic, cross_fitted
 
 BARE = {"ent_coef": 0.0, "vf_coef": 0.0, "norm_adv": False, "update_epochs": 1, "target_kl": None}
 """The policy term alone, one pass."""
@@ -400,58 +398,3 @@ def test_what_is_logged(model_folder):
     }  # fmt: skip
     assert all(isinstance(value, float) and math.isfinite(value) for value in figures.values())
     assert 0 < figures["entropy"] <= math.log(4) + 1e-6
-
-
-# -- a critic by least squares ------------------------------------------------------------
-
-
-def test_fitted_values_take_the_place_of_the_played_ones(model_folder):
-    player = make(model_folder)
-    stir(player.module.value_head.parameters(), seed=1)
-    played = play(player)
-    options = {"critic": "least-squares", "minibatch_size": 0, "gamma": 0.9, "update_epochs": 1}
-    learner = trainer(player, **options)
-    before = learner.features(turns_of(played))
-    lengths = [one.turns for one in played]
-    returns = np.concatenate(
-        [discounted_returns([t.reward for t in one.transitions], gamma=0.9) for one in played]
-    )
-    episodes = np.repeat(np.arange(len(played)), lengths)
-    values = cross_fitted(before, returns, episodes)
-    figures = learner.update(played, iteration=0)
-    parts = np.split(values, np.cumsum(lengths)[:-1])
-    advantages = np.concatenate(
-        [
-            gae([t.reward for t in one.transitions], part, gamma=0.9, gae_lambda=0.95)
-            for one, part in zip(played, parts, strict=True)
-        ]
-    )
-    assert figures["explained_variance"] == pytest.approx(
-        explained_variance(values, advantages + values), abs=1e-6
-    )
-    fitted = LinearCritic.fit(before, returns)
-    head = player.module.value_head
-    assert head.weight[0].tolist() == pytest.approx(fitted.weight.tolist(), rel=1e-3, abs=1e-5)
-    assert head.bias.item() == pytest.approx(fitted.bias, rel=1e-3, abs=1e-5)
-
-
-def test_what_the_critic_says_before_it_is_fitted_does_not_matter(model_folder):
-    after = []
-    for seed in (1, 2):
-        player = make(model_folder)
-        played = play(player)
-        stir(player.module.value_head.parameters(), seed=seed)
-        trainer(player, critic="least-squares", vf_coef=5.0).update(played, iteration=0)
-        after.append(hashes(player.trainable()))
-    assert after[0] == after[1]
-
-
-def test_features_do_not_depend_on_the_batches(model_folder):
-    player = make(model_folder)
-    turns = turns_of(play(player))
-    whole = trainer(player, micro_batch_size=64).features(turns)
-    assert whole.shape == (len(turns), 32)
-    assert np.allclose(trainer(player, micro_batch_size=3).features(turns), whole, atol=1e-5)
-    head = player.module.value_head
-    values = whole @ head.weight[0].detach().numpy() + head.bias.item()
-    assert np.allclose(values, [turn.choice.value for turn in turns], atol=1e-5)
