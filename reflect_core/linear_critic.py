@@ -9,7 +9,7 @@ import numpy as np
 
 from reflect_core.advantages import Floats
 
-__all__ = ["FOLDS", "RIDGE", "LinearCritic", "cross_fitted"]
+__all__ = ["FOLDS", "RIDGE", "LinearCritic", "cross_fitted", "powers_of_turn"]
 
 RIDGE = 0.5
 """Penalty on the squared weights, in units of the variance of a feature."""
@@ -73,3 +73,19 @@ def cross_fitted(features: Floats, targets: Floats, episodes: Sequence[int]) -> 
             critic = LinearCritic.fit(features[~own], targets[~own])
             values[own] = critic.values(features[own])
     return values
+
+
+def powers_of_turn(lengths: Sequence[int]) -> Floats:
+    """How far each turn's episode has come: its number, squared and cubed.
+
+    Duan et al. 2016 give them to a linear baseline: what is left to win falls as turns run out,
+    and that is not linear in much else.
+
+    Args:
+        lengths: Turns of each episode.
+
+    Returns:
+        Shape (N, 3), N the sum of ``lengths``.
+    """
+    number = np.concatenate([np.arange(length, dtype=np.float64) for length in lengths])
+    return np.stack([number, number**2, number**3], axis=1)

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflect_core.linear_critic import FOLDS, RIDGE, LinearCritic, cross_fitted
+from reflect_core.linear_critic import (
+    FOLDS,
+    RIDGE,
+    LinearCritic,
+    cross_fitted,
+    powers_of_turn,
+)
 
 
 def turns(episodes=12, length=5, width=3, seed=0):
@@ -66,3 +72,16 @@ def test_it_tells_states_apart_by_the_returns_of_other_episodes():
 def test_without_other_episodes_nothing_is_known():
     features, targets, episodes = turns(episodes=1)
     assert not cross_fitted(features, targets, episodes).any()
+
+
+def test_each_episode_counts_its_turns_anew():
+    assert powers_of_turn([3, 1]).tolist() == [[0, 0, 0], [1, 1, 1], [2, 4, 8], [0, 0, 0]]
+
+
+def test_what_falls_as_turns_run_out_is_seen_where_features_tell_nothing():
+    lengths = [10] * 12
+    left = np.concatenate([np.linspace(1, 0, length) ** 2 for length in lengths])
+    episodes = np.repeat(np.arange(12), 10)
+    blind = cross_fitted(np.zeros((120, 1)), left, episodes)
+    timed = cross_fitted(powers_of_turn(lengths), left, episodes)
+    assert np.square(timed - left).mean() < 0.3 * np.square(blind - left).mean()

@@ -207,6 +207,30 @@ def test_the_first_ratio_error_is_the_largest_of_all_turns(kind):
         assert figures["first_ratio_error"] == pytest.approx(worst, rel=1e-6)
 
 
+@each
+def test_far_above_the_gradient_adam_eps_makes_steps_proportional_to_it(kind):
+    player, episodes = lively()
+    before = [each.detach().clone() for each in player.trainable()]
+    options = STILL | {"lr": 1e4, "adam_eps": 1e6, "update_epochs": 1}
+    make(kind, context(player), **options).update(episodes, iteration=0)
+    slopes = [each.grad for each in player.trainable()]
+    assert any(slope.abs().max() > 1e-3 for slope in slopes)
+    for old, new, slope in zip(before, player.trainable(), slopes, strict=True):
+        assert torch.allclose(old - new.detach(), 0.01 * slope, rtol=1e-3, atol=1e-7)
+
+
+@each
+def test_far_below_it_steps_have_the_length_of_the_rate(kind):
+    player, episodes = lively()
+    before = [each.detach().clone() for each in player.trainable()]
+    make(kind, context(player), **STILL | {"lr": 0.01, "update_epochs": 1}).update(
+        episodes, iteration=0
+    )
+    for old, new in zip(before, player.trainable(), strict=True):
+        steep = new.grad.abs() > 1e-2
+        assert (old - new.detach())[steep].abs().numpy() == pytest.approx(0.01, rel=1e-2)
+
+
 # -- on a language model ------------------------------------------------------------------
 
 

@@ -84,6 +84,9 @@ class LearnerOptions(Protocol):
 
 Options = TypeVar("Options", bound=LearnerOptions)
 
+ADAM_EPS = 1e-5
+"""What is added to the root of Adam's second moment, where a config has no ``adam_eps``."""
+
 
 @attrs.frozen(eq=False)
 class _Part:
@@ -126,7 +129,8 @@ class Learner(Generic[Options]):
         self.seed = context.seed
         self.updates = 0
         with self.policy.training() as module:
-            optimizer = torch.optim.Adam(self.policy.trainable(), lr=config.lr, eps=1e-5)
+            eps = getattr(config, "adam_eps", ADAM_EPS)
+            optimizer = torch.optim.Adam(self.policy.trainable(), lr=config.lr, eps=eps)
             self.module, self.optimizer = self.accelerator.prepare(module, optimizer)
         # the policy that the KL term holds on to: the one this trainer was given
         self.reference = self.policy.state_dict() if config.kl_coef else None

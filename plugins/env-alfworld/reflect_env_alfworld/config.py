@@ -69,6 +69,9 @@ class AlfworldConfig:
         maximum=1,
     )
     horizon: int = option(50, "Turns of an episode.", minimum=1)
+    shape_pickup: bool = option(
+        False, "Whether the first object in hand of the type asked for is shaped by +0.5."
+    )
     looking: bool = option(True, "Whether look, inventory, help and examine are offered.")
     memory: bool = option(True, "Whether an observation lists what was seen where.")
     most_actions: int = option(
@@ -76,7 +79,7 @@ class AlfworldConfig:
     )
     expert: str = option(
         EXPLORER,
-        "explorer: searches, as seen; visitor: so too, but tries anything where it should open; "
+        "explorer: searches, as seen; visitor: so too, but mostly leaves closed what is closed; "
         "planner: the engine's, knows all; handcoded: ALFWorld's.",
         choices=EXPERTS,
     )

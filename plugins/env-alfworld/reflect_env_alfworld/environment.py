@@ -17,8 +17,9 @@ from reflect_env_alfworld.engine import Engine, GameText, Shown, read_game
 from reflect_env_alfworld.experts import Adviser, make_adviser
 from reflect_env_alfworld.explorer import Advice
 from reflect_env_alfworld.games import FAMILIES, Game
+from reflect_env_alfworld.goals import Goal
 from reflect_env_alfworld.library import versions
-from reflect_env_alfworld.memory import Memory
+from reflect_env_alfworld.memory import Memory, kind_of
 from reflect_env_alfworld.tasks import Games
 from reflect_env_alfworld.textworld_game import TextWorldEngine
 
@@ -26,6 +27,7 @@ FULL = "full"
 TURN = -0.01
 ERROR = -0.05
 WON = 1.0
+PICKED_UP = 0.5
 
 MORE = "more commands"
 """Turns the page of a menu that is too long for one."""
@@ -46,13 +48,15 @@ class _Episode:
     page: int = 0
     over: bool = False
     useless: bool = False
+    picked_up: bool = False
 
 
 class AlfworldEnvironment:
     """A household task, done by commands such as ``take egg 1 from fridge 1``.
 
     The turn that reaches the goal gives +1, every turn costs 0.01, one whose action was not on
-    the menu 0.05. The last turn of the horizon ends the episode.
+    the menu 0.05. The last turn of the horizon ends the episode. With ``shape_pickup`` the first
+    object in hand of the type that the task asks for is shaped by +0.5.
 
     >>> env = AlfworldEnvironment()                                         # doctest: +SKIP
     >>> observation = env.reset(env.tasks("train")[0], seed=0)              # doctest: +SKIP
@@ -135,6 +139,7 @@ class AlfworldEnvironment:
         episode = self._playing()
         episode.turns_left -= 1
         reward = TURN
+        shaping = 0.0
         info: dict[str, Any] = {}
         if action not in self._menu(episode):
             said, reward = f"error: no command {_one_line(action)}", ERROR
@@ -146,6 +151,9 @@ class AlfworldEnvironment:
             episode.useless = False
         else:
             said = self._act(episode, action)
+            if not episode.picked_up and _holds_what_is_asked_for(episode):
+                episode.picked_up = True
+                shaping = PICKED_UP if self.config.shape_pickup else 0.0
         success = episode.shown.won
         if success:
             reward += WON
@@ -155,7 +163,12 @@ class AlfworldEnvironment:
         if episode.over:
             info |= self._origin(episode)
         return Step(
-            self._observe(said), reward, terminated=episode.over, success=success, info=info
+            self._observe(said),
+            reward,
+            terminated=episode.over,
+            success=success,
+            shaping=shaping,
+            info=info,
         )
 
     def game_text(self, task: Task) -> GameText:
@@ -257,7 +270,7 @@ class AlfworldEnvironment:
         if advice is not None and advice.action in menu:
             return advice
         if advice is not None and MORE in menu and advice.action in self._commands(episode):
-            return attrs.evolve(advice, action=MORE)
+            return attrs.evolve(advice, action=MORE, choices=())
         self._given_up.add(episode.task.task_id)
         raise NoAdvice(f"the {self.config.expert} expert has given up {episode.task.task_id}")
 
@@ -329,6 +342,13 @@ def _text_of(game: Game) -> GameText:
 
 def _goal_kinds(game: Game) -> list[str]:
     return [str(game.data.get(part, "")) for part in ("object", "receptacle", "lamp")]
+
+
+def _holds_what_is_asked_for(episode: _Episode) -> bool:
+    memory = episode.memory
+    if memory is None or memory.holding is None:
+        return False
+    return kind_of(memory.holding) == Goal.of(episode.game).kind
 
 
 def _known(memory: Memory | None) -> int | None:

@@ -20,15 +20,15 @@ class Advice:
     Args:
         action: The command.
         reason: Why, without a full stop.
-        told: Whether the reflection names the command.
+        choices: The commands that the reflection names, where it leaves a choice.
     """
 
     action: str
     reason: str
-    told: bool = True
+    choices: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.action}" if self.told else f"{self.reason}."
+        return f"{self.reason}: {' or '.join(self.choices or (self.action,))}"
 
 
 def advise(goal: Goal, memory: Memory, legal: Collection[str]) -> Advice | None:

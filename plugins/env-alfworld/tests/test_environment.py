@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from reflect_core.errors import ConfigError, EpisodeOver, ReflectError
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Observation, Step, Task
 
-TURN, ERROR = -0.01, -0.05
+TURN, ERROR, PICKED_UP = -0.01, -0.05, 0.5
 moves = st.lists(st.integers(0, 2**31), max_size=20)
 numbers = st.integers(0, 23)
 
@@ -112,6 +114,38 @@ def test_the_rewards_by_hand(small: Any) -> None:
         small.step("look")
     with pytest.raises(EpisodeOver):
         small.expert_action()
+
+
+@given(numbers, moves)
+@settings(max_examples=15, deadline=None)
+def test_the_first_thing_in_hand_of_the_type_asked_for_is_shaped_once(
+    make: Callable[..., Any], number: int, moves: list[int]
+) -> None:
+    shaped, plain = make(shape_pickup=True), make()
+    task = some_task(shaped, number)
+    wanted = str(task.text).lower().replace(".", " ").split()
+    taken = False
+    walks = walk(shaped, task, moves), walk(plain, task, moves)
+    for one, other in zip(*walks, strict=True):
+        if not isinstance(one, Step):
+            continue
+        assert other.shaping == 0
+        assert attrs.evolve(one, shaping=0.0) == other
+        found = re.match(r"You pick up the (\S+) \d+ from", one.observation.text)
+        first = found is not None and found[1] in wanted and not taken
+        assert one.shaping == (PICKED_UP if first else 0)
+        taken = taken or first
+
+
+def test_the_way_of_the_expert_is_shaped_once(make: Callable[..., Any]) -> None:
+    shaped = make(shape_pickup=True)
+    for task in shaped.tasks("train"):
+        shaped.reset(task, seed=0)
+        steps = [shaped.step(shaped.expert_action())]
+        while not steps[-1].over:
+            steps.append(shaped.step(shaped.expert_action()))
+        assert steps[-1].success
+        assert sum(step.shaping for step in steps) == PICKED_UP
 
 
 def test_the_horizon_terminates_without_success(make: Callable[..., Any]) -> None:

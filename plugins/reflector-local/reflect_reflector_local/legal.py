@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from reflect_core.lm.encode import Encoder
 
 COLON = ":"
+OR = " or"
 
 
 class LegalNames:
-    """After its first colon a reflection is one of the legal actions, to its end.
+    """After its first colon a reflection is a legal action, or several with ``or`` between.
 
     A small model garbles a name now and then while it copies it. What is written with this is
     distributed as the model's own words, each token given that a legal action can still follow.
@@ -37,16 +38,34 @@ class LegalNames:
         place = next((i for i, token in enumerate(written) if token in self._colons), None)
         if place is None:
             return None
-        begun = list(written[place + 1 :])
-        head = str(self._encoder.tokenizer.decode(list(written[: place + 1])))
-        if not head.rstrip().endswith(COLON):
+        head = str(self._encoder.tokenizer.decode(list(written[: place + 1]))).rstrip()
+        if not head.endswith(COLON):
             return None
+        found = self._followers(head, list(written[place + 1 :]), legal_actions)
+        return sorted(found) or None
+
+    def _followers(self, head: str, begun: list[int], legal_actions: Sequence[str]) -> set[int]:
+        """What may be next of a list of legal actions, none of them twice.
+
+        Args:
+            head: Before the list.
+            begun: Tokens of the list so far.
+            legal_actions: What may stand in it.
+        """
         first = self._encoder.text(head)
         found = set()
         for action in legal_actions:
-            both = self._encoder.text(f"{head.rstrip()} {action}")
-            name = [*both[len(first) :], self._encoder.end_id]
+            both = self._encoder.text(f"{head} {action}")
             # together they may be other tokens than one after the other
-            if both[: len(first)] == first and name[: len(begun)] == begun:
-                found.add(name[len(begun)])
-        return sorted(found) or None
+            if both[: len(first)] != first:
+                continue
+            name = both[len(first) :]
+            others = [each for each in legal_actions if each != action]
+            end = [*name, self._encoder.end_id]
+            on = [*name, *self._encoder.text(OR)] if others else end
+            for path in (end, on):
+                if path[: len(begun)] == begun and len(begun) < len(path):
+                    found.add(path[len(begun)])
+            if others and begun[: len(on)] == on:
+                found |= self._followers(f"{head} {action}{OR}", begun[len(on) :], others)
+        return found

@@ -16,7 +16,9 @@ class LocalConfig:
     tries: int = option(
         3, "Most reflections written in a state until one names a legal action.", minimum=1
     )
-    legal_names: bool = option(False, "Let only legal actions be written after a colon.")
+    legal_names: bool = option(
+        False, "Let only legal actions be written after a colon, with or between."
+    )
 
 
 def make_reflector(config: LocalConfig, context: Context) -> Reflector:

@@ -14,6 +14,12 @@ class GrpoConfig:
     """Options of the trainer ``grpo``; names as in CleanRL."""
 
     lr: float = option(1e-4, "Learning rate of Adam.", minimum=0)
+    adam_eps: float = option(
+        1e-5,
+        "Added to the root of Adam's second moment; far above that, a step is as long as the "
+        "gradient is steep.",
+        minimum=1e-12,
+    )
     group_size: int = option(8, "Episodes of each task that are compared.", minimum=2)
     norm_std: bool = option(
         True, "Divide advantages by their group's standard deviation (false: Dr. GRPO)."

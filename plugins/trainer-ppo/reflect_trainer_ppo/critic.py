@@ -8,15 +8,16 @@ import attrs
 import numpy as np
 
 from reflect_core.advantages import discounted_returns
-from reflect_core.linear_critic import LinearCritic, cross_fitted
+from reflect_core.linear_critic import LinearCritic, cross_fitted, powers_of_turn
 from reflect_core.lm.learner import Batch, Learner
 
 
 def refitted(learner: Learner[Any], batch: Batch, *, gamma: float) -> Batch:
     """The batch with values that were fitted to its returns, each by other episodes.
 
-    The value head is left as what was fitted to all of them: it values what an episode expects
-    after its last turn in the next iteration.
+    They are linear in the last hidden states and in powers of the turn's number. The value head,
+    which reads no numbers, is left as what was fitted to all episodes without these: it values
+    what an episode expects after its last turn in the next iteration.
 
     Args:
         learner: Has the policy whose last hidden states are read.
@@ -31,7 +32,9 @@ def refitted(learner: Learner[Any], batch: Batch, *, gamma: float) -> Batch:
         ]
     )
     lengths = [one.turns for one in batch.episodes]
-    values = cross_fitted(features, returns, np.repeat(np.arange(len(lengths)), lengths).tolist())
+    episodes = np.repeat(np.arange(len(lengths)), lengths)
+    timed = np.hstack([features, powers_of_turn(lengths)])
+    values = cross_fitted(timed, returns, episodes.tolist())
     critic = LinearCritic.fit(features, returns)
     learner.policy.module.set_critic(critic.weight, critic.bias)
     parts = np.split(values, np.cumsum(lengths)[:-1])

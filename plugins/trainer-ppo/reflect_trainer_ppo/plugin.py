@@ -16,6 +16,12 @@ class PpoConfig:
     """Options of the trainer ``ppo``; names as in CleanRL."""
 
     lr: float = option(3e-4, "Learning rate of Adam.", minimum=0)
+    adam_eps: float = option(
+        1e-5,
+        "Added to the root of Adam's second moment; far above that, a step is as long as the "
+        "gradient is steep.",
+        minimum=1e-12,
+    )
     gamma: float = option(1.0, "Discount per turn.", minimum=0, maximum=1)
     gae_lambda: float = option(
         0.95, "Lambda of generalised advantage estimation.", minimum=0, maximum=1

@@ -9,7 +9,7 @@ from reflect_trainer_ppo.trainer import PpoTrainer
 from toy import context, hashes, play, policy, stir
 
 from reflect_core.advantages import discounted_returns, explained_variance, gae
-from reflect_core.linear_critic import LinearCritic, cross_fitted
+from reflect_core.linear_critic import LinearCritic, cross_fitted, powers_of_turn
 
 
 def trainer(player, **options):
@@ -32,7 +32,7 @@ def test_fitted_values_take_the_place_of_the_played_ones(model_folder):
         [discounted_returns([t.reward for t in one.transitions], gamma=0.9) for one in played]
     )
     episodes = np.repeat(np.arange(len(played)), lengths)
-    values = cross_fitted(before, returns, episodes)
+    values = cross_fitted(np.hstack([before, powers_of_turn(lengths)]), returns, episodes)
     figures = learner.update(played, iteration=0)
     parts = np.split(values, np.cumsum(lengths)[:-1])
     advantages = np.concatenate(
