@@ -5,6 +5,7 @@ Mostly on a table of a few logits, where the right answer can be written down.
 
 import io
 import math
+import types
 
 import attrs
 import numpy as np
@@ -17,6 +18,7 @@ from table import Table, context, game, gradients
 from trainer_kinds import BARE, CRITICS, STILL, TRAINERS, each, lively, make, weight
 
 from reflect_core.errors import NonFiniteLoss
+from reflect_core.lm.learner import Learner
 from reflect_core.lm.policy import entropy
 from reflect_core.options import options
 
@@ -229,6 +231,13 @@ def test_far_below_it_steps_have_the_length_of_the_rate(kind):
     for old, new in zip(before, player.trainable(), strict=True):
         steep = new.grad.abs() > 1e-2
         assert (old - new.detach())[steep].abs().numpy() == pytest.approx(0.01, rel=1e-2)
+
+
+def test_a_config_without_adam_eps_has_the_default_of_those_that_have_it():
+    player, _ = lively()
+    learner = Learner(types.SimpleNamespace(lr=0.1, kl_coef=0.0), context(player))
+    (eps,) = {config().adam_eps for _, config, _ in TRAINERS.values()}
+    assert learner.optimizer.defaults["eps"] == eps
 
 
 # -- on a language model ------------------------------------------------------------------

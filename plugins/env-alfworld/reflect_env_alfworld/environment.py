@@ -48,7 +48,6 @@ class _Episode:
     page: int = 0
     over: bool = False
     useless: bool = False
-    picked_up: bool = False
 
 
 class AlfworldEnvironment:
@@ -150,10 +149,10 @@ class AlfworldEnvironment:
             episode.page += 1
             episode.useless = False
         else:
+            had = _has_had_what_is_asked_for(episode)
             said = self._act(episode, action)
-            if not episode.picked_up and _holds_what_is_asked_for(episode):
-                episode.picked_up = True
-                shaping = PICKED_UP if self.config.shape_pickup else 0.0
+            if self.config.shape_pickup and not had and _has_had_what_is_asked_for(episode):
+                shaping = PICKED_UP
         success = episode.shown.won
         if success:
             reward += WON
@@ -268,7 +267,9 @@ class AlfworldEnvironment:
         menu = self._menu(episode)
         advice = self._advice(episode)
         if advice is not None and advice.action in menu:
-            return advice
+            # of two that it names one may be on another page
+            offered = tuple(each for each in advice.choices if each in menu)
+            return attrs.evolve(advice, choices=offered)
         if advice is not None and MORE in menu and advice.action in self._commands(episode):
             return attrs.evolve(advice, action=MORE, choices=())
         self._given_up.add(episode.task.task_id)
@@ -344,11 +345,12 @@ def _goal_kinds(game: Game) -> list[str]:
     return [str(game.data.get(part, "")) for part in ("object", "receptacle", "lamp")]
 
 
-def _holds_what_is_asked_for(episode: _Episode) -> bool:
-    memory = episode.memory
-    if memory is None or memory.holding is None:
+def _has_had_what_is_asked_for(episode: _Episode) -> bool:
+    """Whether an object of the goal's type was ever in hand."""
+    if episode.memory is None:
         return False
-    return kind_of(memory.holding) == Goal.of(episode.game).kind
+    kind = Goal.of(episode.game).kind
+    return any(kind_of(name) == kind for name in episode.memory.moved)
 
 
 def _known(memory: Memory | None) -> int | None:

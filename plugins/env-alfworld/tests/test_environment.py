@@ -137,6 +137,25 @@ def test_the_first_thing_in_hand_of_the_type_asked_for_is_shaped_once(
         taken = taken or first
 
 
+def test_another_thing_in_hand_is_not_shaped(make: Callable[..., Any]) -> None:
+    shaped = make(shape_pickup=True)
+    others = 0
+    for task in shaped.tasks("train"):
+        observation = shaped.reset(task, seed=0)
+        for going in [each for each in observation.legal_actions if each.startswith("go to ")]:
+            observation = shaped.step(going).observation
+            taking = [
+                each
+                for each in observation.legal_actions
+                if each.startswith("take ") and each.split()[1] not in task.text
+            ]
+            if taking:
+                assert shaped.step(taking[0]).shaping == 0
+                others += 1
+                break
+    assert others > 3
+
+
 def test_the_way_of_the_expert_is_shaped_once(make: Callable[..., Any]) -> None:
     shaped = make(shape_pickup=True)
     for task in shaped.tasks("train"):

@@ -239,6 +239,20 @@ def test_the_visitor_has_advice_anywhere(
         observation = visitor.step(visitor.expert_action()).observation
 
 
+@given(st.integers(0, 11), st.integers(0, 9))
+@settings(max_examples=15, deadline=None)
+def test_on_pages_the_visitor_names_what_is_on_the_page_alone(
+    make: Callable[..., Any], number: int, seed: int
+) -> None:
+    visitor = make(expert="visitor", horizon=60, most_actions=6)
+    observation = visitor.reset(visitor.tasks("train")[number], seed=seed)
+    while observation.legal_actions:
+        named = visitor.expert_reflection().partition(": ")[2].split(" or ")
+        assert set(named) <= set(observation.legal_actions)
+        assert visitor.expert_action() in named
+        observation = visitor.step(visitor.expert_action()).observation
+
+
 def test_neither_opening_nor_going_on_is_a_wrong_move() -> None:
     memory = room("drawer 1", "shelf 1", "desk 1")
     memory.place = "drawer 1"

@@ -53,19 +53,24 @@ class LegalNames:
             legal_actions: What may stand in it.
         """
         first = self._encoder.text(head)
-        found = set()
+        found: set[int] = set()
         for action in legal_actions:
             both = self._encoder.text(f"{head} {action}")
             # together they may be other tokens than one after the other
             if both[: len(first)] != first:
                 continue
             name = both[len(first) :]
-            others = [each for each in legal_actions if each != action]
-            end = [*name, self._encoder.end_id]
-            on = [*name, *self._encoder.text(OR)] if others else end
-            for path in (end, on):
-                if path[: len(begun)] == begun and len(begun) < len(path):
-                    found.add(path[len(begun)])
-            if others and begun[: len(on)] == on:
-                found |= self._followers(f"{head} {action}{OR}", begun[len(on) :], others)
+            found |= _next([*name, self._encoder.end_id], begun)
+            if others := [each for each in legal_actions if each != action]:
+                joined = [*name, *self._encoder.text(OR)]
+                found |= _next(joined, begun)
+                if begun[: len(joined)] == joined:
+                    rest = begun[len(joined) :]
+                    found |= self._followers(f"{head} {action}{OR}", rest, others)
         return found
+
+
+def _next(path: list[int], begun: list[int]) -> set[int]:
+    """The token of ``path`` after those that were begun, if they lead along it."""
+    ahead = path[len(begun) :]
+    return set(ahead[:1]) if path[: len(begun)] == begun else set()
