@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Tokens = npt.NDArray[np.int32]
+    Hidden = npt.NDArray[np.float32]
 else:
-    Tokens = Any  # numpy is not imported for an annotation's sake
+    Tokens = Hidden = Any  # numpy is not imported for an annotation's sake
 
 
 SPLITS = ("train", "valid", "test")
@@ -185,6 +186,8 @@ class Choice:
         temperature: Of the sampler; 0 means argmax.
         weights_version: Counts the updates of the weights that chose.
         truncated_turns: Past turns that were dropped to make the prompt fit.
+        hidden: The last hidden state, shape (D,), where a trainer has asked the policy ``lm`` for
+            it: what a critic reads.
     """
 
     index: int
@@ -196,6 +199,7 @@ class Choice:
     temperature: float = 1.0
     weights_version: int = 0
     truncated_turns: int = 0
+    hidden: Hidden | None = attrs.field(default=None, eq=False, repr=False)
 
 
 @attrs.frozen

@@ -115,7 +115,7 @@ class ReplayBuffer:
         self._played[iteration] = len(fresh)
         for trajectory in fresh:
             if trajectory.success and trajectory.transitions:
-                self._kept[iteration, trajectory.episode] = attrs.evolve(trajectory, weight=1.0)
+                self._kept[iteration, trajectory.episode] = _to_keep(trajectory)
         if (stands_for := len(self._kept) / self._settings.capacity) > 1:
             draws = stream(self._seed, "replay", iteration, "capacity")
             stay = draws.permutation(len(self._kept))[: self._settings.capacity]
@@ -169,3 +169,12 @@ class ReplayBuffer:
 def _plain(number: Any) -> Any:
     """A plugin's numpy scalar, such as a float32 reward, as Python has it."""
     return number.item()
+
+
+def _to_keep(trajectory: Trajectory) -> Trajectory:
+    """Of weight 1, and without hidden states, which later weights have no use for."""
+    turns = tuple(
+        attrs.evolve(turn, choice=attrs.evolve(turn.choice, hidden=None))
+        for turn in trajectory.transitions
+    )
+    return attrs.evolve(trajectory, transitions=turns, weight=1.0)

@@ -79,8 +79,8 @@ def test_answers_come_in_order_from_more_states_than_one_batch_holds(make):
 def test_no_more_prompts_are_read_at_once_than_the_setting_says(model_folder, rows):
     player = policy(model_folder("lfm2"), rollout={"batch_rows": rows})
     sizes = []
-    player.module.register_forward_pre_hook(
-        lambda module, inputs: sizes.append(len(inputs[0].input_ids))
+    player.player.model.base_model.register_forward_pre_hook(
+        lambda module, args, given: sizes.append(len(given["input_ids"])), with_kwargs=True
     )
     player.act(*turns(12), greedy=True)
     assert max(sizes) == min(rows, 12)

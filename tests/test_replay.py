@@ -86,7 +86,8 @@ def test_solved_episodes_come_back_marked_and_in_groups_of_their_own() -> None:
         attrs.evolve(fresh[0], replayed=True, group=-1, weight=1 / 4),
         attrs.evolve(fresh[2], replayed=True, group=-2, weight=1 / 4),
     ]
-    assert again[0].transitions[0].choice is fresh[0].transitions[0].choice
+    read, first = (one.transitions[0].choice.prompt_ids for one in (again[0], fresh[0]))
+    assert read is first
     assert figures == {"replayed_episodes": 2.0, "replayed_age": 1.0}
 
 
@@ -258,6 +259,17 @@ def test_rewards_of_numpy_are_saved_as_numbers() -> None:
     other = buffer()
     other.load_state_dict(kept.state_dict())
     assert other.draw(iteration=1)[0][0].episode_return == 0.5
+
+
+def test_hidden_states_are_not_kept() -> None:
+    kept, other = buffer(), buffer()
+    first = turn(0)
+    read = attrs.evolve(first, choice=attrs.evolve(first.choice, hidden=np.ones(8, np.float32)))
+    kept.add([attrs.evolve(episode(0), transitions=(read,))], iteration=0)
+    other.load_state_dict(kept.state_dict())
+    for each in (kept, other):
+        (again,) = each.draw(iteration=1)[0]
+        assert again.transitions[0].choice.hidden is None
 
 
 # -- in a run -----------------------------------------------------------------------------

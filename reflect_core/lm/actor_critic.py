@@ -36,7 +36,10 @@ class ActorCritic(nn.Module):
 
     def forward(self, batch: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Label logits (B, K) in fp32, -inf where padded, and values (B,) in fp32."""
-        state = self.state(batch)
+        return self.heads(self.state(batch), batch)
+
+    def heads(self, state: torch.Tensor, batch: PromptBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`forward`, of hidden states (B, D) that :meth:`state` gave."""
         logits = self._label_logits(state, batch.label_ids)
         logits = logits.masked_fill(~batch.label_mask, float("-inf"))
         if self.value_head is None:

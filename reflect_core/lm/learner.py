@@ -98,7 +98,7 @@ class _Part:
     turns: Sequence[Transition]
     old: torch.Tensor
     weight: torch.Tensor
-    reference: Sequence[torch.Tensor] | None
+    reference: Mapping[int, torch.Tensor] | None
     chosen: npt.NDArray[np.int64]
     loss: Loss
 
@@ -161,13 +161,20 @@ class Learner(Generic[Options]):
         )
 
     def features(self, turns: Sequence[Transition]) -> Floats:
-        """What a critic reads of each turn under the present weights, (N, D); N at least 1."""
-        found: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(turns)
-        for rows, some in self._batches(turns):
+        """What a critic reads of each turn under the present weights, (N, D); N at least 1.
+
+        Turns that kept it when these weights chose are not read again.
+        """
+        version = self.policy.weights_version
+        found = [
+            turn.choice.hidden if turn.choice.weights_version == version else None for turn in turns
+        ]
+        rest = [row for row, state in enumerate(found) if state is None]
+        for rows, some in self._batches([turns[row] for row in rest]):
             states = self.policy.module.state(self.policy.batch(some)).float().cpu().numpy()
             for row, state in zip(rows, states, strict=True):
-                found[row] = state
-        return np.stack(found).astype(np.float64)
+                found[rest[row]] = state
+        return np.stack([state for state in found if state is not None]).astype(np.float64)
 
     def learn(
         self,
@@ -215,7 +222,7 @@ class Learner(Generic[Options]):
             turns=batch.turns,
             old=self.tensor([turn.choice.logprob for turn in batch.turns]),
             weight=weight,
-            reference=self._reference_logprobs(batch.turns),
+            reference=self._reference_logprobs(batch.turns, chosen.tolist()),
             chosen=chosen,
             loss=with_kl,
         )
@@ -413,14 +420,17 @@ class Learner(Generic[Options]):
                 found[row] = logprob
         return found
 
-    def _reference_logprobs(self, turns: Sequence[Transition]) -> list[torch.Tensor] | None:
+    def _reference_logprobs(
+        self, turns: Sequence[Transition], chosen: Sequence[int]
+    ) -> Mapping[int, torch.Tensor] | None:
+        """Of all actions of the chosen turns, by row."""
         if self.reference is None:
             return None
         current = self.policy.state_dict()
         self.policy.load_state_dict(self.reference)
-        found = [torch.empty(0)] * len(turns)
-        for rows, logprobs in self._look(turns):
-            for place, row in enumerate(rows):
+        found = {}
+        for rows, logprobs in self._look([turns[row] for row in chosen]):
+            for place, row in enumerate(chosen[i] for i in rows):
                 found[row] = logprobs[place, : len(turns[row].choice.label_ids)]
         self.policy.load_state_dict(current)
         return found

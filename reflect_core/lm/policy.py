@@ -21,7 +21,7 @@ from reflect_core.lm.generate import inverse_cdf
 from reflect_core.lm.pool import ModelPool, Player
 from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import draw_menu, policy_segments
-from reflect_core.records import Choice, Draws, Example, State, Tokens, Transition
+from reflect_core.records import Choice, Draws, Example, Hidden, State, Tokens, Transition
 from reflect_core.rollout import asked
 from reflect_core.settings import Settings
 
@@ -46,6 +46,7 @@ class LmPolicy:
         module: The actor-critic, the module that a trainer prepares and updates.
         player: Its language model's weights.
         weights_version: Counts updates; set by the loop.
+        keeps_hidden: Whether choices keep the last hidden state; set by a trainer that wants it.
     """
 
     def __init__(self, models: ModelPool, settings: Settings, *, critic: bool) -> None:
@@ -55,6 +56,7 @@ class LmPolicy:
         self.player: Player = models.player("policy")
         self.module = ActorCritic(self.player.model, critic=critic)
         self.weights_version = 0
+        self.keeps_hidden = False
 
     # -- acting ---------------------------------------------------------------------------
 
@@ -72,15 +74,20 @@ class LmPolicy:
         encoded = [self.encode(*parts) for parts in zip(states, reflections, draws, strict=True)]
         logits: list[torch.Tensor | None] = [None] * len(states)
         values = [0.0] * len(states)
+        hidden: list[Hidden | None] = [None] * len(states)
         lengths = [len(prompt.ids) for prompt, _ in encoded]
         with self.player.active(), torch.no_grad():
             for rows in by_length(lengths, self.settings.rollout.batch_rows):
                 batch = self._batch([(encoded[i][0].ids, encoded[i][1]) for i in rows])
+                state = self.module.state(batch)
                 # all of them at once: each copy waits for the device
-                scores, estimates = (tensor.cpu() for tensor in self.module(batch))
+                found, estimates = (tensor.cpu() for tensor in self.module.heads(state, batch))
                 for place, row in enumerate(rows):
-                    logits[row] = scores[place, : len(encoded[row][1])]
+                    logits[row] = found[place, : len(encoded[row][1])]
                     values[row] = float(estimates[place])
+                if self.keeps_hidden:
+                    for row, one in zip(rows, state.float().cpu().numpy(), strict=True):
+                        hidden[row] = one
         choices = []
         for row, (prompt, label_ids) in enumerate(encoded):
             scores = logits[row]
@@ -103,6 +110,7 @@ class LmPolicy:
                     temperature=0.0 if greedy else temperature,
                     weights_version=self.weights_version,
                     truncated_turns=-(-prompt.dropped // 2),  # two segments a turn
+                    hidden=hidden[row],
                 )
             )
         return choices

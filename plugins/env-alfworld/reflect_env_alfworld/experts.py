@@ -22,7 +22,7 @@ from reflect_env_alfworld.planner import solve
 PATIENCE = 200
 """Turns after which ALFWorld's expert gives up."""
 
-OPENS = 0.15
+OPENS = 0.1
 """Chance that a visitor opens what is closed, where there is somewhere else to go."""
 
 
@@ -104,8 +104,9 @@ class Visitor(Explorer):
         if on is None:
             return advice
         draw = stream(self._seed, "alfworld", "visitor", self._turn)
-        choices = (on, advice.action)
-        return attrs.evolve(advice, action=choices[int(draw.random() < OPENS)], choices=choices)
+        # what is said last is what a reflection comes down to, and what is copied most readily
+        choices = (advice.action, on)
+        return attrs.evolve(advice, action=choices[int(draw.random() >= OPENS)], choices=choices)
 
 
 class Planner:

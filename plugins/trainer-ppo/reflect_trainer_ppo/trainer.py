@@ -8,6 +8,7 @@ import torch
 
 from reflect_core import Trajectory
 from reflect_core.advantages import explained_variance, gae, standardise
+from reflect_core.context import Context
 from reflect_core.lm.learner import Forward, Learner, clipped_surrogate
 from reflect_trainer_ppo.critic import refitted
 from reflect_trainer_ppo.plugin import LEAST_SQUARES, PpoConfig
@@ -17,6 +18,10 @@ class PpoTrainer(Learner[PpoConfig]):
     """Clipped PPO (Schulman et al. 2017) with GAE; one action is one token, one turn."""
 
     name = "ppo"
+
+    def __init__(self, config: PpoConfig, context: Context) -> None:
+        super().__init__(config, context)
+        self.policy.keeps_hidden = config.critic == LEAST_SQUARES
 
     def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> dict[str, float]:
         """One iteration: ``update_epochs`` passes over its turns in shuffled minibatches.

@@ -84,3 +84,46 @@ def test_what_a_truncated_episode_expects_is_a_part_of_its_returns(model_folder)
     (before, low), (after, high) = found
     assert before[0] == after[0] and before[1] != after[1]
     assert high != low
+
+
+def read(monkeypatch, learner):
+    """How many prompts each forward pass without gradients reads, as they are made."""
+    counts = []
+    batch = learner.policy.batch
+    monkeypatch.setattr(
+        learner.policy, "batch", lambda turns: (counts.append(len(turns)), batch(turns))[1]
+    )
+    return counts
+
+
+def test_what_was_read_in_play_is_not_read_again(model_folder, monkeypatch):
+    player = policy(model_folder("llama"))
+    assert all(turn.choice.hidden is None for turn in turns_of(play(player)))
+    learner = trainer(player)
+    turns = turns_of(play(player))
+    plain = [attrs.evolve(turn, choice=attrs.evolve(turn.choice, hidden=None)) for turn in turns]
+    computed = learner.features(plain)
+    counts = read(monkeypatch, learner)
+    assert np.allclose(learner.features(turns), computed, atol=1e-5)
+    assert counts == []
+    assert np.allclose(learner.features([turns[0], *plain[1:]]), computed, atol=1e-5)
+    assert sum(counts) == len(turns) - 1
+
+
+def test_what_older_weights_read_is_read_again(model_folder):
+    player = policy(model_folder("llama"))
+    learner = trainer(player, lr=0.1)
+    turns = turns_of(play(player))
+    before = learner.features(turns)
+    learner.update(play(player, iteration=1), iteration=0)
+    after = learner.features(turns)
+    assert not np.allclose(after, before, atol=1e-3)
+    fresh = [attrs.evolve(t, choice=attrs.evolve(t.choice, hidden=None)) for t in turns]
+    assert np.array_equal(after, learner.features(fresh))
+
+
+def test_only_a_fitted_critic_has_hidden_states_kept(model_folder):
+    player = policy(model_folder("llama"))
+    trainer(player)
+    PpoTrainer(PpoConfig(), context(player))
+    assert all(turn.choice.hidden is None for turn in turns_of(play(player)))

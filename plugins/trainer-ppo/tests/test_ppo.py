@@ -206,6 +206,22 @@ def test_the_kl_to_the_warm_up_starts_at_zero_and_is_exact(model_folder):
     assert figures["first_ratio_error"] < 1e-5
 
 
+def test_the_warm_up_reads_only_the_turns_that_are_learnt_from(model_folder, monkeypatch):
+    player = make(model_folder)
+    learner = trainer(player, kl_coef=0.1, keep_certain=1e-9, update_epochs=2, target_kl=None)
+    episodes = play(player)
+    turns = [turn for one in episodes for turn in one.transitions]
+    sure = attrs.evolve(turns[0], choice=attrs.evolve(turns[0].choice, logprob=-1e-9))
+    first = attrs.evolve(episodes[0], transitions=(sure, *episodes[0].transitions[1:]))
+    looked = []
+    look = learner._look
+    monkeypatch.setattr(learner, "_look", lambda some: (looked.extend(some), look(some))[1])
+    figures = learner.update([first, *episodes[1:]], iteration=0)
+    assert len(looked) < len(turns)
+    assert not any(turn is sure for turn in looked)
+    assert figures["kl_to_warmup"] >= 0
+
+
 def test_a_strong_hold_on_the_warm_up_keeps_the_policy_near_it(model_folder):
     def distance(kl_coef):
         player = make(model_folder)
