@@ -22,7 +22,7 @@ from reflect_env_alfworld.planner import solve
 PATIENCE = 200
 """Turns after which ALFWorld's expert gives up."""
 
-OPENS = 0.1
+OPENS = 0.15
 """Chance that a visitor opens what is closed, where there is somewhere else to go."""
 
 
@@ -104,9 +104,8 @@ class Visitor(Explorer):
         if on is None:
             return advice
         draw = stream(self._seed, "alfworld", "visitor", self._turn)
-        # what is said last is what a reflection comes down to, and what is copied most readily
-        choices = (advice.action, on)
-        return attrs.evolve(advice, action=choices[int(draw.random() >= OPENS)], choices=choices)
+        choices = (on, advice.action)
+        return attrs.evolve(advice, action=choices[int(draw.random() < OPENS)], choices=choices)
 
 
 class Planner:
