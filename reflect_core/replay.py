@@ -11,7 +11,7 @@ over all episodes played. A failed one adds exactly zero, for want of a baseline
 not be kept; only how many were played must be known. The buffer counts them and gives each
 episode that it draws the weight ``coef / played``, times what it stands for where others like it
 were dropped or not drawn (Horvitz and Thompson 1952). The ratio ``pi / pi_played`` is the
-trainer's part (:mod:`reflect_core.lm.learner`); the turns keep the log-probabilities that they
+trainer's part (:mod:`reflect_core.lm.replayed`); the turns keep the log-probabilities that they
 were chosen with.
 
 The probability meant is that on the tasks and stages which the last ``max_age`` iterations

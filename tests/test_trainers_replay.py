@@ -10,7 +10,7 @@ import torch
 from table import Table, context, game, gradients
 from trainer_kinds import BARE, CLIPPED, CRITICS, STILL, each, lively, make
 
-from reflect_core.lm.learner import MAX_REPLAY_RATIO
+from reflect_core.lm.replayed import MAX_REPLAY_RATIO
 from reflect_core.replay import ReplayBuffer
 from reflect_core.settings import ReplaySettings
 

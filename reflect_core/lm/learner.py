@@ -5,53 +5,31 @@ learnt turns as a :class:`Batch`, an advantage for each, a loss over a :class:`F
 :meth:`Learner.learn`, the figures. What is here is the same for all of them: thinning,
 minibatches and micro-batches, several processes, clipping of the gradient, the importance
 ratio, the reference policy, checks for what is not finite, and what a checkpoint keeps.
-
-Episodes that are learnt from once more (``Trajectory.replayed``) are the solved ones alone, and
-what is selected by its outcome says nothing of how it compares with the rest. They have no part
-in advantages, values, entropy, KL or any of the loss that a trainer writes down. The learner adds
-a term of its own, with a gradient that estimates that of the probability of success (derived in
-:mod:`reflect_core.replay`): for each of their turns ``weight * ratio * log pi``, which is
-REINFORCE with the reward 1 for success and no baseline. It is imitation of oneself as in Oh et
-al. 2018, but with the importance ratio and without a critic.
-
-The ratio has two factors. What the policy has moved between playing the episode and this update
-is the ratio of the whole episode, the product over all its turns: it corrects which states were
-reached and what followed as much as the choice itself (Precup et al. 2000). What the policy moves
-within the update is the ratio of each turn, as it is for fresh ones. In the first step of an
-update the estimate is unbiased, but for two things: the first factor is at most
-``MAX_REPLAY_RATIO``, and the policy has learnt from the same episodes before.
+What is added for episodes that are learnt from once more is in :mod:`reflect_core.lm.replayed`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from reflect_core.advantages import Floats
 from reflect_core.context import Context
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.batch import by_length
-from reflect_core.lm.learnt import Batch, Forward, Loss, clipped_surrogate
+from reflect_core.lm.learnt import Batch, Forward, Loss, Part, clipped_surrogate
 from reflect_core.lm.policy import LmPolicy
+from reflect_core.lm.reader import Reader, taken, temperatures
+from reflect_core.lm.replayed import replayed_part
 from reflect_core.records import Trajectory, Transition
 from reflect_core.streams import stream
 from reflect_core.thinning import thin
 
-__all__ = ["MAX_REPLAY_RATIO", "Batch", "Forward", "Learner", "clipped_surrogate"]
-
-MAX_REPLAY_RATIO = 2.0
-"""Largest importance ratio of a replayed episode.
-
-Truncated importance sampling (Ionides 2008): above it the episode is learnt from with this ratio
-and not with none. One that was rare and has since become usual would else weigh as the inverse of
-its old probability, and take the whole of a clipped gradient.
-"""
+__all__ = ["Batch", "Forward", "Learner", "clipped_surrogate"]
 
 
 class LearnerOptions(Protocol):
@@ -88,22 +66,7 @@ ADAM_EPS = 1e-5
 """What is added to the root of Adam's second moment, where a config has no ``adam_eps``."""
 
 
-@attrs.frozen(eq=False)
-class _Part:
-    """Turns that share a loss, and what does not change while they are learnt from.
-
-    First axis N, but for ``chosen``: the rows that are learnt from at all.
-    """
-
-    turns: Sequence[Transition]
-    old: torch.Tensor
-    weight: torch.Tensor
-    reference: Mapping[int, torch.Tensor] | None
-    chosen: npt.NDArray[np.int64]
-    loss: Loss
-
-
-_Share = tuple[_Part, Sequence[int], float]
+_Share = tuple[Part, Sequence[int], float]
 """A part, those of its rows that a step learns from, and a factor of their mean loss."""
 
 
@@ -117,6 +80,7 @@ class Learner(Generic[Options]):
     Attributes:
         name: The trainer's, which names its random streams.
         updates: Updates made; the policy's ``weights_version``.
+        reader: Reads turns once more, without gradients.
     """
 
     name: ClassVar[str]
@@ -128,6 +92,7 @@ class Learner(Generic[Options]):
         self.accelerator = context.accelerator
         self.seed = context.seed
         self.updates = 0
+        self.reader = Reader(self.policy, config.micro_batch_size)
         with self.policy.training() as module:
             eps = getattr(config, "adam_eps", ADAM_EPS)
             optimizer = torch.optim.Adam(self.policy.trainable(), lr=config.lr, eps=eps)
@@ -159,22 +124,6 @@ class Learner(Generic[Options]):
         return torch.as_tensor(
             np.asarray(numbers), dtype=torch.float32, device=self.accelerator.device
         )
-
-    def features(self, turns: Sequence[Transition]) -> Floats:
-        """What a critic reads of each turn under the present weights, (N, D); N at least 1.
-
-        Turns that kept it when these weights chose are not read again.
-        """
-        version = self.policy.weights_version
-        found = [
-            turn.choice.hidden if turn.choice.weights_version == version else None for turn in turns
-        ]
-        rest = [row for row, state in enumerate(found) if state is None]
-        for rows, some in self._batches([turns[row] for row in rest]):
-            states = self.policy.module.state(self.policy.batch(some)).float().cpu().numpy()
-            for row, state in zip(rows, states, strict=True):
-                found[rest[row]] = state
-        return np.stack([state for state in found if state is not None]).astype(np.float64)
 
     def learn(
         self,
@@ -217,8 +166,8 @@ class Learner(Generic[Options]):
             total, terms = loss(now)
             return total, {"approx_kl": now.approx_kl(), **terms}
 
-        chosen, weight = self._thin(batch.turns, iteration, "thin")
-        fresh = _Part(
+        chosen, weight = self.thin(batch.turns, iteration, "thin")
+        fresh = Part(
             turns=batch.turns,
             old=self.tensor([turn.choice.logprob for turn in batch.turns]),
             weight=weight,
@@ -226,7 +175,7 @@ class Learner(Generic[Options]):
             chosen=chosen,
             loss=with_kl,
         )
-        again, figures = self._replayed(batch, iteration, clip_coef)
+        again, figures = replayed_part(self, batch, iteration=iteration, clip_coef=clip_coef)
         size = self.config.minibatch_size or len(chosen)
         steps: list[dict[str, float]] = []
         with self.policy.training():
@@ -258,7 +207,7 @@ class Learner(Generic[Options]):
             "optimizer_steps": float(len(steps)),
         }
 
-    def _thin(
+    def thin(
         self, turns: Sequence[Transition], iteration: int, *name: str
     ) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
         """Rows (M,) that are learnt from, and the weight of each turn (N,) in a mean over them."""
@@ -270,52 +219,6 @@ class Learner(Generic[Options]):
         weight = torch.ones(len(turns), device=self.accelerator.device)
         weight[torch.from_numpy(chosen)] = self.tensor(weights)
         return chosen, weight
-
-    def _replayed(
-        self, batch: Batch, iteration: int, clip_coef: float
-    ) -> tuple[_Part | None, dict[str, float]]:
-        """The replayed turns that are learnt from, None where there are none; and figures.
-
-        The term is ``-sum_i weight_i ratio_i sum_t r_it`` over episodes i and their turns t, with
-        the ratio of the whole episode as a constant and that of the turn, ``r``, clipped. It is
-        divided by the mean number of turns of the fresh episodes, as the mean over turns divides
-        what those add to the loss.
-        """
-        turns: list[Transition] = []
-        old: list[float] = []
-        weights: list[float] = []
-        ratios: list[float] = []
-        present = iter(
-            self._present_logprobs([turn for one in batch.replayed for turn in one.transitions])
-        )
-        for episode in batch.replayed:
-            now = [next(present) for _ in episode.transitions]
-            log_ratio = sum(now) - sum(turn.choice.logprob for turn in episode.transitions)
-            ratios.append(math.exp(min(log_ratio, math.log(MAX_REPLAY_RATIO))))
-            learnt = episode.transitions[: episode.learn_turns]
-            turns += learnt
-            old += now[: len(learnt)]
-            weights += [episode.weight * ratios[-1]] * len(learnt)
-        if not turns:
-            return None, {}
-        chosen, weight = self._thin(turns, iteration, "thin", "replayed")
-        episodes_per_turn = len(batch.episodes) / len(batch.turns)
-
-        def loss(now: Forward) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-            advantage = torch.ones_like(now.ratio)
-            found = now.mean(clipped_surrogate(now.ratio, advantage, clip_coef))
-            return found, {"replay_loss": found}
-
-        part = _Part(
-            turns=turns,
-            old=self.tensor(old),
-            # a sum, written as a mean of so many
-            weight=weight * self.tensor(weights) * (episodes_per_turn * len(turns)),
-            reference=None,
-            chosen=chosen,
-            loss=loss,
-        )
-        return part, {"replay_ratio": float(np.mean(ratios))}
 
     def _step(self, shares: Sequence[_Share]) -> dict[str, float]:
         """One optimizer step on a minibatch, accumulated over micro-batches."""
@@ -365,12 +268,12 @@ class Learner(Generic[Options]):
         self.optimizer.step()
         return total
 
-    def _forward(self, part: _Part, rows: Sequence[int]) -> Forward:
+    def _forward(self, part: Part, rows: Sequence[int]) -> Forward:
         turns = [part.turns[i] for i in rows]
         logits, values = self.module(self.policy.batch(turns))  # (B, K), (B,)
-        logits = logits / self._temperature(turns)
+        logits = logits / temperatures(turns, logits.device)
         logprobs = torch.log_softmax(logits, dim=-1)
-        new = logprobs.gather(1, self._taken(turns)).squeeze(1)
+        new = logprobs.gather(1, taken(turns, logits.device)).squeeze(1)
         index = torch.tensor(rows, device=logits.device)
         log_ratio = new - part.old[index]
         return Forward(
@@ -384,42 +287,6 @@ class Learner(Generic[Options]):
             reference=None if part.reference is None else [part.reference[i] for i in rows],
         )
 
-    def _taken(self, turns: Sequence[Transition]) -> torch.Tensor:
-        """Column of each turn's action, (B, 1)."""
-        columns = [[turn.choice.index] for turn in turns]
-        return torch.tensor(columns, device=self.accelerator.device)
-
-    def _temperature(self, turns: Sequence[Transition]) -> torch.Tensor:
-        sampled = [turn.choice.temperature or 1.0 for turn in turns]
-        return torch.tensor(sampled, device=self.accelerator.device).unsqueeze(1)
-
-    def _look(self, turns: Sequence[Transition]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Places, and log-probabilities (B, K) at the sampler's temperature, of all turns.
-
-        Without gradients.
-        """
-        for rows, some in self._batches(turns):
-            logits, _ = self.policy.module(self.policy.batch(some))
-            yield rows, torch.log_softmax(logits / self._temperature(some), dim=-1)
-
-    def _batches(
-        self, turns: Sequence[Transition]
-    ) -> Iterator[tuple[list[int], Sequence[Transition]]]:
-        """Places, and turns of one forward pass without gradients."""
-        lengths = [len(turn.choice.prompt_ids) for turn in turns]
-        with self.policy.player.active(), torch.no_grad():
-            for rows in by_length(lengths, self.config.micro_batch_size):
-                yield rows, [turns[i] for i in rows]
-
-    def _present_logprobs(self, turns: Sequence[Transition]) -> list[float]:
-        """Of the actions taken, under the present weights."""
-        found = [0.0] * len(turns)
-        for rows, logprobs in self._look(turns):
-            taken = logprobs.gather(1, self._taken([turns[i] for i in rows])).squeeze(1)
-            for row, logprob in zip(rows, taken.tolist(), strict=True):
-                found[row] = logprob
-        return found
-
     def _reference_logprobs(
         self, turns: Sequence[Transition], chosen: Sequence[int]
     ) -> Mapping[int, torch.Tensor] | None:
@@ -428,12 +295,9 @@ class Learner(Generic[Options]):
             return None
         current = self.policy.state_dict()
         self.policy.load_state_dict(self.reference)
-        found = {}
-        for rows, logprobs in self._look([turns[row] for row in chosen]):
-            for place, row in enumerate(chosen[i] for i in rows):
-                found[row] = logprobs[place, : len(turns[row].choice.label_ids)]
+        found = self.reader.logprobs([turns[row] for row in chosen])
         self.policy.load_state_dict(current)
-        return found
+        return dict(zip(chosen, found, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Optimizer, counters and the reference policy."""

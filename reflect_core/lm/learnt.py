@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -13,7 +13,7 @@ from reflect_core.advantages import Floats
 from reflect_core.lm.policy import entropy
 from reflect_core.records import Trajectory, Transition
 
-__all__ = ["Batch", "Forward", "Loss", "clipped_surrogate"]
+__all__ = ["Batch", "Forward", "Loss", "Part", "clipped_surrogate"]
 
 
 @attrs.frozen(eq=False)
@@ -108,6 +108,21 @@ class Forward:
 
 Loss = Callable[[Forward], tuple[torch.Tensor, dict[str, torch.Tensor]]]
 """From a forward pass to the scalar that is minimised and the terms to log, each a mean."""
+
+
+@attrs.frozen(eq=False)
+class Part:
+    """Turns that share a loss, and what does not change while they are learnt from.
+
+    First axis N, but for ``chosen``: the rows that are learnt from at all.
+    """
+
+    turns: Sequence[Transition]
+    old: torch.Tensor
+    weight: torch.Tensor
+    reference: Mapping[int, torch.Tensor] | None
+    chosen: npt.NDArray[np.int64]
+    loss: Loss
 
 
 def clipped_surrogate(

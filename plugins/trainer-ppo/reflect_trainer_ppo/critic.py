@@ -24,7 +24,7 @@ def refitted(learner: Learner[Any], batch: Batch, *, gamma: float) -> Batch:
         batch: With at least one turn.
         gamma: Discount per turn.
     """
-    features = learner.features([turn for one in batch.episodes for turn in one.transitions])
+    features = learner.reader.hidden([turn for one in batch.episodes for turn in one.transitions])
     returns = np.concatenate(
         [
             discounted_returns(rewards, gamma=gamma, final_value=final_value)

@@ -26,7 +26,7 @@ def test_fitted_values_take_the_place_of_the_played_ones(model_folder):
     played = play(player)
     options = {"minibatch_size": 0, "gamma": 0.9, "update_epochs": 1}
     learner = trainer(player, **options)
-    before = learner.features(turns_of(played))
+    before = learner.reader.hidden(turns_of(played))
     lengths = [one.turns for one in played]
     returns = np.concatenate(
         [discounted_returns([t.reward for t in one.transitions], gamma=0.9) for one in played]
@@ -64,9 +64,9 @@ def test_what_the_critic_says_before_it_is_fitted_does_not_matter(model_folder):
 def test_features_do_not_depend_on_the_batches(model_folder):
     player = policy(model_folder("llama"))
     turns = turns_of(play(player))
-    whole = trainer(player, micro_batch_size=64).features(turns)
+    whole = trainer(player, micro_batch_size=64).reader.hidden(turns)
     assert whole.shape == (len(turns), 32)
-    assert np.allclose(trainer(player, micro_batch_size=3).features(turns), whole, atol=1e-5)
+    assert np.allclose(trainer(player, micro_batch_size=3).reader.hidden(turns), whole, atol=1e-5)
     head = player.module.value_head
     values = whole @ head.weight[0].detach().numpy() + head.bias.item()
     assert np.allclose(values, [turn.choice.value for turn in turns], atol=1e-5)
@@ -102,11 +102,11 @@ def test_what_was_read_in_play_is_not_read_again(model_folder, monkeypatch):
     learner = trainer(player)
     turns = turns_of(play(player))
     plain = [attrs.evolve(turn, choice=attrs.evolve(turn.choice, hidden=None)) for turn in turns]
-    computed = learner.features(plain)
+    computed = learner.reader.hidden(plain)
     counts = read(monkeypatch, learner)
-    assert np.allclose(learner.features(turns), computed, atol=1e-5)
+    assert np.allclose(learner.reader.hidden(turns), computed, atol=1e-5)
     assert counts == []
-    assert np.allclose(learner.features([turns[0], *plain[1:]]), computed, atol=1e-5)
+    assert np.allclose(learner.reader.hidden([turns[0], *plain[1:]]), computed, atol=1e-5)
     assert sum(counts) == len(turns) - 1
 
 
@@ -114,12 +114,12 @@ def test_what_older_weights_read_is_read_again(model_folder):
     player = policy(model_folder("llama"))
     learner = trainer(player, lr=0.1)
     turns = turns_of(play(player))
-    before = learner.features(turns)
+    before = learner.reader.hidden(turns)
     learner.update(play(player, iteration=1), iteration=0)
-    after = learner.features(turns)
+    after = learner.reader.hidden(turns)
     assert not np.allclose(after, before, atol=1e-3)
     fresh = [attrs.evolve(t, choice=attrs.evolve(t.choice, hidden=None)) for t in turns]
-    assert np.array_equal(after, learner.features(fresh))
+    assert np.array_equal(after, learner.reader.hidden(fresh))
 
 
 def test_only_a_fitted_critic_has_hidden_states_kept(model_folder):

