@@ -235,7 +235,9 @@ def test_far_below_it_steps_have_the_length_of_the_rate(kind):
 
 def test_a_config_without_adam_eps_has_the_default_of_those_that_have_it():
     player, _ = lively()
-    learner = Learner(types.SimpleNamespace(lr=0.1, kl_coef=0.0, micro_batch_size=8), context(player))
+    learner = Learner(
+        types.SimpleNamespace(lr=0.1, kl_coef=0.0, micro_batch_size=8), context(player)
+    )
     (eps,) = {config().adam_eps for _, config, _ in TRAINERS.values()}
     assert learner.optimizer.defaults["eps"] == eps
 

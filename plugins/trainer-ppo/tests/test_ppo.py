@@ -207,6 +207,18 @@ def test_the_kl_to_the_warm_up_starts_at_zero_and_is_exact(model_folder):
     assert figures["first_ratio_error"] < 1e-5
 
 
+def test_past_turns_are_read_at_the_temperature_that_they_were_sampled_at(model_folder):
+    player = policy(model_folder("llama"), rollout={"temperature": 0.5})
+    learner = trainer(player, kl_coef=0.1, update_epochs=1, minibatch_size=64)
+    fresh = play(player)
+    again = attrs.evolve(play(player, 1, iteration=1)[0], replayed=True, group=-1, weight=0.1)
+    sampled = [turn.choice.logprob for turn in again.transitions]
+    assert learner.reader.taken_logprobs(again.transitions) == pytest.approx(sampled, abs=1e-5)
+    figures = learner.update([*fresh, again], iteration=0)
+    assert figures["kl_to_warmup"] == pytest.approx(0, abs=1e-7)
+    assert figures["replay_ratio"] == pytest.approx(1, abs=1e-5)
+
+
 def test_the_warm_up_reads_only_the_turns_that_are_learnt_from(model_folder, monkeypatch):
     player = make(model_folder)
     learner = trainer(player, kl_coef=0.1, keep_certain=1e-9, update_epochs=2, target_kl=None)
