@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["named_action", "without_actions"]
+__all__ = ["named_action", "names", "without_actions"]
 
 
 def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
@@ -31,6 +31,15 @@ def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
             if best is None or place > best:
                 best, chosen = place, index
     return chosen
+
+
+def names(reflection: str, action: str) -> bool:
+    """Whether a reflection holds an action word for word, wherever.
+
+    >>> names("It is shut: go to shelf 12 or open box 1", "go to shelf 1")
+    False
+    """
+    return re.search(_whole(action), reflection) is not None
 
 
 def without_actions(reflection: str, legal_actions: Sequence[str]) -> str:

@@ -58,6 +58,13 @@ class TeachSettings:
         maximum=1,
     )
     negatives: float = option(2.0, "Negative examples per episode; 0 turns them off.", minimum=0)
+    named_negatives: float = option(
+        0.0,
+        "Chance that the wrong move of a negative example is another action that the reflection "
+        "names, where it names one.",
+        minimum=0,
+        maximum=1,
+    )
     spoiler: bool = option(
         True,
         "Tell a teacher that is not the expert which action is right; else it plays by itself.",

@@ -2,7 +2,8 @@
 
 A positive example is a turn on the expert's path. For a negative one, at a random turn the
 expert's action is replaced by another legal action; what the expert says and does in the
-state that follows becomes the example, the wrong action itself never does.
+state that follows becomes the example, the wrong action itself never does. Where a reflection
+leaves a choice, its other actions are what a policy will try, so they can be drawn more often.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import cattrs
 from reflect_core.dropped import concerns_all, told_failure
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.files import write_atomic
+from reflect_core.grounding import names
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Example, PastTurn, State, Step, Task
 from reflect_core.settings import TeachSettings
@@ -188,7 +190,16 @@ def _episode(
         if path is None:
             return Lesson([], [task.task_id], 0)
         wanted = negatives_of(settings.negatives, seed, number)
-        moves = wrong_moves(environment, path, environment_seed, stage, wanted, seed, number)
+        moves = wrong_moves(
+            environment,
+            path,
+            environment_seed,
+            stage,
+            wanted,
+            seed,
+            number,
+            settings.named_negatives,
+        )
         found = [each for walk, wrong in moves if (each := _negative(walk, wrong)) is not None]
         return Lesson([*path, *found], [], wanted - len(found))
     except Exception as error:  # any fault of a plugin; counted
@@ -281,10 +292,22 @@ def wrong_moves(
     wanted: int,
     seed: int,
     number: int,
+    named: float = 0.0,
 ) -> Iterator[tuple[Walk, str]]:
     """At most ``wanted`` walks that left the path by one wrong move, and that move.
 
     A walk is good until the next one is asked for: all use the same environment.
+
+    Args:
+        environment: Where the path was gone.
+        path: The turns of the expert, from which the walks depart.
+        environment_seed: Of the path.
+        stage: Of the path.
+        wanted: How many walks.
+        seed: Root of the random streams.
+        number: Of the episode.
+        named: The chance to try another action that the turn's reflection names, where there is
+            one, in place of any legal action.
     """
     task = path[0].state.task
     for count in range(wanted):
@@ -295,6 +318,11 @@ def wrong_moves(
             others = [a for a in path[turn].state.observation.legal_actions if a != right]
             if not others:
                 continue
+            reflection = path[turn].reflection
+            told = [each for each in others if named and names(reflection, each)]
+            # where nothing else is named nothing is drawn, and all stays as it was
+            if told and generator.random() < named:
+                others = told
             wrong = others[int(generator.integers(len(others)))]
             walk = Walk(environment, task, seed=environment_seed, stage=stage)
             for example in path[:turn]:

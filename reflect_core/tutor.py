@@ -174,7 +174,14 @@ def _go_wrong(
         wanted = negatives_of(settings.negatives, seed, pupil.number)
         before = len(questions)
         moves = wrong_moves(
-            pupil.environment, pupil.path, pupil.seed, pupil.stage, wanted, seed, pupil.number
+            pupil.environment,
+            pupil.path,
+            pupil.seed,
+            pupil.stage,
+            wanted,
+            seed,
+            pupil.number,
+            settings.named_negatives,
         )
         with _dropped_if_it_fails(pupil.task, lesson, pupil):
             for walk, wrong in moves:

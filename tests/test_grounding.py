@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflect_core.grounding import named_action, without_actions
+from reflect_core.grounding import named_action, names, without_actions
 from reflect_core.prompt import UNGROUNDED, Menu, policy_segments
 from reflect_core.records import Observation, State, Task
 
@@ -23,6 +23,14 @@ def test_what_is_left_names_no_action(text, actions):
 @given(st.text("xyz ", max_size=20), ACTIONS)
 def test_a_text_that_names_no_action_keeps_its_words(text, actions):
     assert without_actions(text, actions).split() == text.split()
+
+
+@given(st.lists(st.text("ab ./-", max_size=6), max_size=6).map(" ".join), ACTIONS)
+def test_a_text_names_an_action_where_one_of_its_actions_is_held(text, actions):
+    held = [action for action in actions if names(text, action)]
+    index = named_action(text, actions)
+    assert (index is not None) == bool(held)
+    assert index is None or actions[index] in held
 
 
 def test_an_action_with_other_blanks_is_cut_too():

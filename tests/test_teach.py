@@ -12,14 +12,14 @@ from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
 from reflect_core.teach import divide, negatives_of, read_examples, teach, write_examples
-from reflect_core.testing.lamps import Lamps
+from reflect_core.testing.lamps import COLOURS, Lamps
 
 
 def lesson(
-    environment=None, *, episodes=20, negatives=1.0, seed=0, stages=("full",), shown="final"
+    environment=None, *, episodes=20, negatives=1.0, seed=0, stages=("full",), shown="final", **more
 ):
     environment = environment or Lamps(horizon=3)
-    settings = TeachSettings(episodes=episodes, negatives=negatives, stages=shown)
+    settings = TeachSettings(episodes=episodes, negatives=negatives, stages=shown, **more)
     return teach(environment, environment.tasks("train"), settings, seed=seed, stages=stages)
 
 
@@ -41,6 +41,34 @@ def test_a_negative_example_is_the_correction_and_never_the_wrong_move():
         assert last.action == example.wrong_action
         assert example.wrong_action != f"push {last.observation.split()[1]}"
         assert example.action == f"push {example.state.observation.text.split()[1]}"
+
+
+class Undecided(Lamps):
+    """Its words name the next lamp's button as well."""
+
+    def other(self):
+        return f"push {COLOURS[COLOURS.index(self.lit[self.turn]) - 1]}"
+
+    def expert_reflection(self):
+        return f"{super().expert_reflection()} or {self.other()}"
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(0, 1))
+def test_a_wrong_move_is_another_that_the_reflection_names_as_often_as_is_asked_for(chance):
+    found = lesson(Undecided(horizon=3), episodes=300, named_negatives=chance)
+    negatives = [e for e in found.examples if e.kind == "negative"]
+    named = 0
+    for example in negatives:
+        lit = example.state.history[-1].observation.split()[1]
+        named += example.wrong_action == f"push {COLOURS[COLOURS.index(lit) - 1]}"
+        assert example.wrong_action != f"push {lit}"
+    # else one of three, of which it is one
+    assert named / len(negatives) == pytest.approx(chance + (1 - chance) / 3, abs=0.12)
+
+
+def test_where_nothing_else_is_named_wrong_moves_are_as_ever():
+    assert lesson(named_negatives=1.0).examples == lesson(named_negatives=0.0).examples
 
 
 @settings(deadline=None, max_examples=25)

@@ -14,7 +14,7 @@ from reflect_core.records import Advice
 from reflect_core.run import execute
 from reflect_core.settings import Part, TeachSettings
 from reflect_core.teach import read_examples, teach
-from reflect_core.testing.lamps import Lamps
+from reflect_core.testing.lamps import COLOURS, Lamps
 from reflect_core.tutor import tutor
 
 
@@ -40,10 +40,10 @@ def lit(question):
     return question.state.observation.text.split()[1]
 
 
-def lesson(answer, *, episodes=6, negatives=1.0, spoiler=True, side_by_side=4, make=None):
+def lesson(answer, *, episodes=6, negatives=1.0, spoiler=True, side_by_side=4, make=None, **more):
     make = make or (lambda: Lamps(horizon=3))
     teacher = Asked(answer)
-    settings = TeachSettings(episodes=episodes, negatives=negatives, spoiler=spoiler)
+    settings = TeachSettings(episodes=episodes, negatives=negatives, spoiler=spoiler, **more)
     tasks = Lamps(horizon=3).tasks("train")
     made = tutor(
         make, tasks, settings, teacher, seed=0, stages=("full",), side_by_side=side_by_side
@@ -130,6 +130,19 @@ def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
     assert not made.unsolved
     assert "train-1" not in {e.state.task.task_id for e in made.examples}
     assert len({e.state.task.task_id for e in made.examples}) == 7
+
+
+def test_wrong_moves_are_those_that_the_teachers_words_name_besides():
+    def answer(question):
+        at = COLOURS.index(lit(question))
+        return Advice(f"push {COLOURS[at]} or push {COLOURS[at - 1]}", f"push {COLOURS[at]}")
+
+    made, _ = lesson(answer, episodes=8, named_negatives=1.0)
+    wrong = [e for e in made.examples if e.kind == "negative"]
+    assert wrong
+    for example in wrong:
+        before = example.state.history[-1].observation.split()[1]
+        assert example.wrong_action == f"push {COLOURS[COLOURS.index(before) - 1]}"
 
 
 def test_words_that_are_empty_are_an_answer_too():
