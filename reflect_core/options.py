@@ -155,7 +155,7 @@ def _structure(value: object, kind: Any) -> Any:
         return _converter().structure(value, kind)
     inner = _without_none(kind)
     if inner is not kind:
-        return None if value == NONE else _structure(value, inner)
+        return None if value in (None, NONE) else _structure(value, inner)
     *others, last = get_args(kind)
     for each in others:  # the first that takes the value, as no type takes another's
         try:

@@ -84,6 +84,12 @@ def test_an_environments_wish_for_a_part_not_chosen_is_void() -> None:
     assert config.resolve(wishes, flags=flags).trainer == Part("reinforce")
 
 
+@pytest.mark.parametrize("none", [None, "none"])
+def test_an_environment_may_wish_for_none(none: object) -> None:
+    wishes = registry(defaults={"env.limit": none})
+    assert config.resolve(wishes, flags={"env": "maze"}).env.options.limit is None
+
+
 def test_an_environment_may_wish_for_other_parts() -> None:
     wishes = registry(defaults={"policy.name": "follow"})
     assert config.resolve(wishes, flags={"env": "maze"}).policy.name == "follow"
