@@ -19,7 +19,7 @@ bin = $(VENV)/bin
 pip = $(bin)/python -m pip install --quiet --constraint constraints.txt
 manifests = pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format types docs reference bench-demo bench-ablate bench-taxi bench-endpoint bench-startup clean
+.PHONY: demo test lint format types docs reference bench-demo bench-ablate bench-taxi bench-alfworld bench-endpoint bench-startup clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -61,6 +61,14 @@ bench-taxi: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env taxi --out runs/bench-taxi \
 		--arms random,no-reflection,follow,warmup,warmup-equal eval.episodes=225
 	for kind in md json svg; do cp runs/bench-taxi/ablation.$$kind benchmarks/taxi.$$kind; done
+
+bench-alfworld: $(VENV)/.installed-test
+	$(bin)/reflect ablate --env alfworld --out runs/bench-alfworld \
+		--arms random,visitor,explorer,warmup,warmup-equal \
+		--arm "visitor=policy=expert reflector=none teach.episodes=0" \
+		--arm "explorer=policy=expert env.expert=explorer reflector=none teach.episodes=0" \
+		eval.decoding=sampled eval.episodes=200
+	for kind in md json svg; do cp runs/bench-alfworld/ablation.$$kind benchmarks/alfworld.$$kind; done
 
 bench-endpoint: $(VENV)/.installed-test
 	$(bin)/python benchmarks/endpoint.py

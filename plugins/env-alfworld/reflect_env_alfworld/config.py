@@ -60,15 +60,17 @@ class AlfworldConfig:
     test_tasks: int | None = option(
         None, "Most test tasks; if none, all there are, or 200 generated ones.", minimum=1
     )
-    receptacles: int = option(18, "Receptacles in a generated room.", minimum=4)
-    objects: int = option(8, "Movable objects in a generated room.", minimum=3)
+    receptacles: int = option(17, "Receptacles in a generated room.", minimum=4)
+    objects: int = option(6, "Movable objects in a generated room.", minimum=3)
     invented: float = option(
         0.8,
         "Share of the generated train games whose objects have made-up names.",
         minimum=0,
         maximum=1,
     )
-    horizon: int = option(50, "Turns of an episode.", minimum=1)
+    horizon: int | None = option(
+        None, "Turns of an episode; if none, 30 in generated games and 50 in others.", minimum=1
+    )
     shape_pickup: bool = option(
         False, "Whether the first object in hand of the type asked for is shaped by +0.5."
     )
@@ -116,6 +118,13 @@ class AlfworldConfig:
                 why="ALFWorld's expert looks and examines",
                 then="looking=true, or another expert",
             )
+
+    @property
+    def turns(self) -> int:
+        """The horizon: as chosen, else what goes with the games; 50 is customary on real ones."""
+        if self.horizon is not None:
+            return self.horizon
+        return 30 if self.source == GENERATED and self.game is None else 50
 
     def most_tasks(self, split: str) -> int | None:
         """Upper limit of the number of tasks of a split."""

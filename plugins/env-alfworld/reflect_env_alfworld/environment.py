@@ -123,7 +123,7 @@ class AlfworldEnvironment:
         shown = engine.reset()
         memory = Memory.of(shown.feedback) if game.family in FAMILIES else None
         self._episode = _Episode(
-            task, game, engine, memory, None, shown, turns_left=self.config.horizon
+            task, game, engine, memory, None, shown, turns_left=self.config.turns
         )
         if isinstance(engine, Engine):
             self._episode.adviser = self._adviser(game, engine, memory, shown, seed)

@@ -22,7 +22,7 @@ from reflect_env_alfworld.planner import solve
 PATIENCE = 200
 """Turns after which ALFWorld's expert gives up."""
 
-OPENS = 0.15
+OPENS = 0.1
 """Chance that a visitor opens what is closed, where there is somewhere else to go."""
 
 

@@ -36,8 +36,38 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             # an observation lists what was seen; the past would only make prompts longer
             "rollout.history": 0,
             # a reason and a command
-            "rollout.max_reflection_tokens": 48,
+            "rollout.max_reflection_tokens": 40,
             # the engine is slow, leaks, and may crash or hang on a game
             "rollout.workers": 2,
+            # a teacher that mostly leaves closed what is closed leaves something to RL
+            "env.expert": "visitor",
+            "env.shape_pickup": True,
+            # most names of a room are new; a small model garbles them unless it is held to the menu
+            "reflector.legal_names": True,
+            "reflector.tries": 1,
+            "teach.episodes": 1000,
+            "sft.reflector_updates": 800,
+            # the policy begins as the reflector, which reads states
+            "sft.policy_from": "reflector",
+            "sft.policy_reflected": 1.0,
+            "sft.policy_updates": 260,
+            # One long step for an iteration of many episodes. At most turns the action is certain,
+            # and Adam would make much of the little there; `adam_eps` prevents it.
+            "trainer.critic": "least-squares",
+            "trainer.lr": 5e-3,
+            "trainer.adam_eps": 1e-3,
+            "trainer.keep_certain": 0.1,
+            "trainer.minibatch_size": 0,
+            "trainer.update_epochs": 1,
+            "trainer.target_kl": None,
+            # held closer to its warm-up, the policy keeps the teacher's habit
+            "trainer.kl_coef": 0.02,
+            "trainer.ent_coef": 0.0,
+            "trainer.gamma": 0.95,
+            "trainer.gae_lambda": 0.7,
+            "train.iterations": 6,
+            "train.episodes": 96,
+            "train.valid_every": 6,
+            "train.valid_episodes": 60,
         },
     )

@@ -13,6 +13,7 @@ import pytest
 from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.plugin import reflect_environments
 
+from reflect_core import config, plugins
 from reflect_core.errors import ConfigError
 
 
@@ -53,6 +54,30 @@ def test_wrong_options_are_told(options: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         AlfworldConfig(**options)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "turns"),
+    [
+        ({}, 30),
+        ({"source": "real"}, 50),
+        ({"source": "folder", "data": "games"}, 50),
+        ({"game": "a.z8"}, 50),
+        ({"source": "real", "horizon": 7}, 7),
+        ({"horizon": 7}, 7),
+    ],
+)
+def test_the_horizon_goes_with_the_games_where_none_is_chosen(
+    options: dict[str, Any], turns: int
+) -> None:
+    assert AlfworldConfig(**options).turns == turns
+
+
+@pytest.mark.parametrize("trainer", ["ppo", "reinforce", "grpo"])
+def test_its_defaults_are_accepted_whatever_the_trainer(trainer: str) -> None:
+    made = config.resolve(plugins.load(), flags={"env": "alfworld", "trainer": trainer})
+    assert made.env.options.expert == "visitor"
+    assert made.trainer.options.lr == 5e-3
 
 
 def test_translations_go_to_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
