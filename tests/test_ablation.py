@@ -55,6 +55,7 @@ def test_an_arm_of_another_meaning_does_not_take_over_the_folder(registry, base,
 
 def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
     made = own_arm("grpo=trainer=grpo 'teach.stages=all'", base, registry, {"random"})
+    assert made.title == "grpo: trainer=grpo teach.stages=all"
     assert (made.name, made.overrides, made.row) == (
         "grpo", ("trainer=grpo", "teach.stages=all"), "trained",
     )  # fmt: skip

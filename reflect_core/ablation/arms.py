@@ -134,7 +134,7 @@ def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str
         row = "trained"
     else:
         row = "warmup" if made.teach.episodes else "untuned"
-    return Arm(name, " ".join(overrides), overrides, row)
+    return Arm(name, f"{name}: {' '.join(overrides)}", overrides, row)
 
 
 def choose(
