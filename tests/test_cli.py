@@ -334,6 +334,16 @@ def test_an_interruption_says_how_to_go_on(runs: Runs, reflect: Any) -> None:
     assert "To go on: reflect run --resume mine" in answer.err
 
 
+def test_an_interrupted_evaluation_beside_a_run_is_asked_for_again(
+    runs: Runs, reflect: Any
+) -> None:
+    assert reflect("run", "--env", "maze", "--out", "mine").code == 0
+    runs.behave = raising(KeyboardInterrupt())
+    answer = reflect("eval", "mine", "--label", "other")
+    assert answer.code == 130
+    assert "To go on: give the command again" in answer.err
+
+
 def test_a_scheduler_that_ends_a_run_is_told_how_to_go_on(runs: Runs, reflect: Any) -> None:
     def behave(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -29,16 +29,18 @@ class Interrupted(Exception):
     """The user, or a scheduler, stopped a run.
 
     Args:
-        folder: Where it can go on.
+        folder: Where it can go on; None where the same command has to be given again.
         code: The exit code that tells who.
     """
 
-    def __init__(self, folder: Path, code: int) -> None:
+    def __init__(self, folder: Path | None, code: int) -> None:
         super().__init__(folder, code)
         self.folder = folder
         self.code = code
 
     def __str__(self) -> str:
+        if self.folder is None:
+            return "Stopped. To go on: give the command again"
         return f"Stopped. To go on: reflect run --resume {self.folder}"
 
 

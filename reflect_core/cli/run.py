@@ -182,7 +182,8 @@ def _execute(
 
     first = folders.is_main_process()
     progress = make_progress() if first else QuietProgress()
-    with _told_how_to_resume(folder), files.lock(folder) if first else contextlib.nullcontext():
+    way_on = _told_how_to_resume(None if beside else folder)
+    with way_on, files.lock(folder) if first else contextlib.nullcontext():
         from reflect_core.run import execute
 
         try:
@@ -223,8 +224,12 @@ def _show(folder: Path, settings: Settings, stages: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _told_how_to_resume(folder: Path) -> Iterator[None]:
-    """Let what stops a run say how to go on with it."""
+def _told_how_to_resume(folder: Path | None) -> Iterator[None]:
+    """Let what stops a run say how to go on with it.
+
+    Args:
+        folder: Of the run; None for what is beside it, which a resume would not do.
+    """
     try:
         yield
     except KeyboardInterrupt as stop:
