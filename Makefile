@@ -3,6 +3,7 @@
 # make bench-demo  repeat the published numbers of the demo
 # make bench-ablate  the whole table: the method against what is left without its parts
 # make bench-taxi  the taxi, with a warm-up of equal time beside it
+# make bench-alfworld  generated games of ALFWorld beside their teacher and the warm-up
 # make docs        build the site from docs/; make reference writes the pages that follow from code
 # make lint        the quick part of make test
 
@@ -64,7 +65,7 @@ bench-taxi: $(VENV)/.installed-test
 
 bench-alfworld: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env alfworld --out runs/bench-alfworld \
-		--arms random,visitor,explorer,warmup,warmup-equal \
+		--arms random,visitor,explorer,warmup \
 		--arm "visitor=policy=expert reflector=none teach.episodes=0" \
 		--arm "explorer=policy=expert env.expert=explorer reflector=none teach.episodes=0" \
 		eval.decoding=sampled eval.episodes=200
