@@ -190,16 +190,7 @@ def _episode(
         if path is None:
             return Lesson([], [task.task_id], 0)
         wanted = negatives_of(settings.negatives, seed, number)
-        moves = wrong_moves(
-            environment,
-            path,
-            environment_seed,
-            stage,
-            wanted,
-            seed,
-            number,
-            settings.named_negatives,
-        )
+        moves = wrong_moves(environment, path, planned, settings, wanted=wanted, seed=seed)
         found = [each for walk, wrong in moves if (each := _negative(walk, wrong)) is not None]
         return Lesson([*path, *found], [], wanted - len(found))
     except Exception as error:  # any fault of a plugin; counted
@@ -287,12 +278,11 @@ def _positive(environment: Environment, task: Task, seed: int, stage: str) -> li
 def wrong_moves(
     environment: Environment,
     path: Sequence[Example],
-    environment_seed: int,
-    stage: str,
+    planned: Planned,
+    settings: TeachSettings,
+    *,
     wanted: int,
     seed: int,
-    number: int,
-    named: float = 0.0,
 ) -> Iterator[tuple[Walk, str]]:
     """At most ``wanted`` walks that left the path by one wrong move, and that move.
 
@@ -300,16 +290,14 @@ def wrong_moves(
 
     Args:
         environment: Where the path was gone.
-        path: The turns of the expert, from which the walks depart.
-        environment_seed: Of the path.
-        stage: Of the path.
+        path: The turns of the episode's expert.
+        planned: The episode.
+        settings: Whether rather to try what the turn's reflection names besides.
         wanted: How many walks.
         seed: Root of the random streams.
-        number: Of the episode.
-        named: The chance to try another action that the turn's reflection names, where there is
-            one, in place of any legal action.
     """
-    task = path[0].state.task
+    number, task, stage, environment_seed = planned
+    named = settings.named_negatives
     for count in range(wanted):
         generator = stream(seed, "teach", number, "negative", count)
         for _ in range(TRIES):

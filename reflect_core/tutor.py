@@ -173,15 +173,9 @@ def _go_wrong(
             continue
         wanted = negatives_of(settings.negatives, seed, pupil.number)
         before = len(questions)
+        planned = (pupil.number, pupil.task, pupil.stage, pupil.seed)
         moves = wrong_moves(
-            pupil.environment,
-            pupil.path,
-            pupil.seed,
-            pupil.stage,
-            wanted,
-            seed,
-            pupil.number,
-            settings.named_negatives,
+            pupil.environment, pupil.path, planned, settings, wanted=wanted, seed=seed
         )
         with _dropped_if_it_fails(pupil.task, lesson, pupil):
             for walk, wrong in moves:
