@@ -4,6 +4,9 @@ A table of success does not tell which of the two players fails. Here every turn
 what the expert would do: whether the reflection names its action, and whether the policy takes it.
 The expert shows one right way of perhaps several; to part from it is not always a mistake, which
 is why the episodes that failed are counted apart, by the last turn that did.
+
+Either player can be taken out: a policy that hears the expert shows its own mistakes alone, a
+reflector whose words are followed shows its own.
 """
 
 from __future__ import annotations
@@ -11,15 +14,18 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
 
+from reflect_core.baselines import ExpertReflector, FollowPolicy
 from reflect_core.dropped import check_failures
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import named_action
 from reflect_core.protocols import Expert, Policy
 from reflect_core.records import Choice, Draws, State, Trajectory
 from reflect_core.rollout import Episode, evaluation_episodes
+from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
 
 __all__ = ["Diagnosis", "Did", "Said", "Turn", "diagnose"]
@@ -136,7 +142,13 @@ class _Watched:
 
 
 def diagnose(
-    session: Session, *, split: str, episodes: int, player: str, greedy: bool
+    session: Session,
+    *,
+    split: str,
+    episodes: int,
+    player: str,
+    greedy: bool,
+    reflector: str = "own",
 ) -> Diagnosis:
     """Play episodes, and compare every turn with the expert.
 
@@ -145,29 +157,22 @@ def diagnose(
         split: train, valid or test.
         episodes: How many are played; they are those of an evaluation.
         player: Whose policy: ``trained`` is that after RL, ``warmup`` that before. One that
-            does not learn is the same in both.
+            does not learn is the same in both. ``follow`` takes the named action.
         greedy: Argmax for both players instead of sampling.
+        reflector: ``own`` is that of the run; ``expert`` says what the environment's expert says.
 
     Raises:
-        ReflectError: The environment has no expert, the split no tasks, or the player has not
+        ReflectError: The environment has no expert, the split no tasks, or a player has not
             learnt yet.
     """
-    folder = session.folder
-    weights = {"trained": folder.policy, "warmup": folder.warmup}[player]
-    if session.policy_spec.trainable and not weights.exists():
-        stage = {"trained": "train", "warmup": "sft"}[player]
-        raise ReflectError(
-            f"{folder.path} has no policy {player!r} yet",
-            why=f"its stage {stage} is not done",
-            then=f"reflect {stage} {folder.path}",
-        )
+    policy_folder = _weights(session, player, reflector)
     if not isinstance(session.environment, Expert):
         raise ReflectError(
             f"the environment {session.settings.env.name!r} has no expert to compare with",
             why="it does not implement expert_action and expert_reflection",
             then="diagnose a run of an environment that has one",
         )
-    session.take_up(weights)
+    session.take_up(policy_folder)
     planned = evaluation_episodes(
         session.tasks(split),
         episodes,
@@ -176,14 +181,36 @@ def diagnose(
     )
     if not planned:
         raise ReflectError(f"there are no {split} tasks", then="another --split")
-    watched = _Watched(session.policy)
-    collector = session.collector(session.reflector, watched, needs_expert=True)
+    watched = _Watched(FollowPolicy() if player == "follow" else session.policy)
+    speaker = ExpertReflector() if reflector == "expert" else session.reflector
+    collector = session.collector(speaker, watched, needs_expert=True)
     played = collector.play(planned, greedy=greedy)
     check_failures(played.failures, played.episodes, session.settings.rollout.failed_episodes)
     by_index = {episode.index: episode for episode in planned}
     return Diagnosis(
         [_turns(by_index[each.episode], each, watched) for each in played.trajectories],
         [each.success for each in played.trajectories],
+    )
+
+
+def _weights(session: Session, player: str, reflector: str) -> Path:
+    """Where the policy lies, once it is sure that both players have learnt what they must."""
+    folder = session.folder
+    policy_folder = folder.policy if player == "trained" else folder.warmup
+    learns = session.policy_spec.trainable and player != "follow"
+    if learns and not policy_folder.exists():
+        raise _not_yet(folder, f"policy {player!r}", "train" if player == "trained" else "sft")
+    learns = session.reflector_spec.trainable and reflector == "own"
+    if learns and not folder.reflector.exists():
+        raise _not_yet(folder, "reflector", "sft")
+    return policy_folder
+
+
+def _not_yet(folder: RunFolder, what: str, stage: str) -> ReflectError:
+    return ReflectError(
+        f"{folder.path} has no {what} yet",
+        why=f"its stage {stage} is not done",
+        then=f"reflect {stage} {folder.path}",
     )
 
 

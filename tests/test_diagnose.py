@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 from collections import Counter
 from collections.abc import Sequence
@@ -108,6 +109,12 @@ class Scripted(Session):
         pass
 
 
+def kind(said: Said, did: Did) -> tuple[Said, Did]:
+    """What a planned turn is: who takes what is named is right where that is, or where none is."""
+    same = did is Did.NAMED and said is not Said.ANOTHER
+    return said, Did.RIGHT if same else did
+
+
 entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
 
 
@@ -121,11 +128,6 @@ def test_every_turn_is_what_the_players_made_it(
     session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
     with contextlib.closing(session):
         found = diagnose(session, split="valid", episodes=8, player="trained", greedy=False)
-
-    def kind(said: Said, did: Did) -> tuple[Said, Did]:
-        # who takes what is named takes the right one where that is named, or where none is
-        same = did is Did.NAMED and said is not Said.ANOTHER
-        return said, Did.RIGHT if same else did
 
     planned = Counter(kind(*entry) for plan in plans for entry in plan)
     assert found.counts() == planned
@@ -156,7 +158,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [*others, own])
 
 
-@pytest.mark.parametrize("player", ["warmup", "trained"])
+@pytest.mark.parametrize("player", ["warmup", "trained", "follow"])
 def test_the_command_tells_all_turns(
     installed: None, run: Path, capsys: pytest.CaptureFixture[str], player: str
 ) -> None:
@@ -168,6 +170,17 @@ def test_the_command_tells_all_turns(
     rows = [line.split("  ") for line in said.splitlines() if "%" in line]
     assert sum(int([cell for cell in row if cell.strip()][2]) for row in rows) == 12
     assert said.count("  expert:     ") == 1
+
+
+def test_the_command_takes_the_reflector_out(
+    installed: None, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--episodes", "6", "--player", "follow", "--reflector", "expert"]
+    assert main(["diagnose", str(run), *words]) == 0
+    said = capsys.readouterr().out
+    first = f"lamps, valid tasks, sampled, policy 'follow' of {run}, the expert's reflections\n"
+    assert said.startswith(first)
+    assert "6 of 6 episodes solved, 12 turns" in said
 
 
 def test_it_says_the_same_twice_and_leaves_the_run_alone(
@@ -188,6 +201,46 @@ def test_a_run_that_has_not_learnt_is_told_so(model_folder: Any, tmp_path: Path)
         pytest.raises(ReflectError, match="no policy 'warmup' yet") as told,
     ):
         diagnose(session, split="valid", episodes=1, player="warmup", greedy=True)
+    assert told.value.then == f"reflect sft {tmp_path}"
+
+
+def test_who_follows_the_expert_makes_no_mistake(run: Path, model_folder: Any) -> None:
+    with opened(run, model_folder) as session:
+        found = diagnose(
+            session, split="valid", episodes=6, player="follow", greedy=False, reflector="expert"
+        )
+    assert found.counts() == {(Said.RIGHT, Did.RIGHT): 12}
+    assert found.successes == [True] * 6
+
+
+@given(st.lists(st.tuples(entries, entries), min_size=8, max_size=8))
+@limits(max_examples=20, deadline=None)
+def test_each_player_can_be_taken_out(
+    run: Path, model_folder: Any, plans: Sequence[Sequence[tuple[Said, Did]]]
+) -> None:
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Scripted(RunFolder(run), made, lamps_registry(), QuietProgress())
+    session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
+    play = functools.partial(diagnose, session, split="valid", episodes=8, greedy=False)
+    with contextlib.closing(session):
+        followed = play(player="follow")
+        told = play(player="warmup", reflector="expert")
+    said = Counter(said for plan in plans for said, _ in plan)
+    assert Counter(turn.said for episode in followed.episodes for turn in episode) == said
+    for episode in followed.episodes:
+        assert all(turn.taken == turn.named for turn in episode if turn.named)
+    turns = [turn for episode in told.episodes for turn in episode]
+    assert all(turn.reflection == turn.advice and turn.said is Said.RIGHT for turn in turns)
+    wrong = sum(kind(*entry)[1] is not Did.RIGHT for plan in plans for entry in plan)
+    assert sum(turn.did is not Did.RIGHT for turn in turns) == wrong
+
+
+def test_a_reflector_that_was_not_taught_is_told_so(model_folder: Any, tmp_path: Path) -> None:
+    with (
+        opened(tmp_path, model_folder) as session,
+        pytest.raises(ReflectError, match="no reflector yet") as told,
+    ):
+        diagnose(session, split="valid", episodes=1, player="follow", greedy=True)
     assert told.value.then == f"reflect sft {tmp_path}"
 
 

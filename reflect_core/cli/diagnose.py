@@ -29,8 +29,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--player",
-    type=click.Choice(["trained", "warmup"]),
-    help="The policy after RL or before.  [after, where there is one]",
+    type=click.Choice(["trained", "warmup", "follow"]),
+    help="The policy after RL, before it, or one that takes the named action.  "
+    "[after RL, where it is done]",
+)
+@click.option(
+    "--reflector",
+    type=click.Choice(["own", "expert"]),
+    default="own",
+    help="Who reflects: the run's reflector, or the expert.  [own]",
 )
 @click.option(
     "--decoding",
@@ -42,14 +49,21 @@ if TYPE_CHECKING:
     "--show", type=click.IntRange(min=0), default=3, help="Failed episodes to tell of.  [3]"
 )
 def diagnose(
-    run: Path, split: str, episodes: int, player: str | None, decoding: str, show: int
+    run: Path,
+    split: str,
+    episodes: int,
+    player: str | None,
+    reflector: str,
+    decoding: str,
+    show: int,
 ) -> None:
     """Compare the players of RUN with the environment's expert, turn by turn.
 
     Tells whether reflections name the expert's action, whether the policy takes it, and at which
-    kind of turn the episodes that failed parted from the expert. The split is valid by default:
-    what is learnt here may lead to other settings, and test must not be chosen on. The expert
-    shows one right way of perhaps several.
+    kind of turn the episodes that failed parted from the expert. With --player follow only the
+    reflector can err, with --reflector expert only the policy. The split is valid by default: what
+    is learnt here may lead to other settings, and test must not be chosen on. The expert shows one
+    right way of perhaps several.
     """
     from reflect_core import plugins
     from reflect_core.diagnosis import diagnose as compare
@@ -64,9 +78,15 @@ def diagnose(
         player = "trained" if session.folder.finished("train") else "warmup"
     with contextlib.closing(session):
         found = compare(
-            session, split=split, episodes=episodes, player=player, greedy=decoding == "argmax"
+            session,
+            split=split,
+            episodes=episodes,
+            player=player,
+            reflector=reflector,
+            greedy=decoding == "argmax",
         )
-    click.echo(f"{settings.env.name}, {split} tasks, {decoding}, policy {player!r} of {run}")
+    words = ", the expert's reflections" if reflector == "expert" else ""
+    click.echo(f"{settings.env.name}, {split} tasks, {decoding}, policy {player!r} of {run}{words}")
     click.echo("\n".join(_table(found)))
     for turn in [each for each in found.partings() if each is not None][:show]:
         click.echo("\n" + "\n".join(_shown(turn)))

@@ -53,6 +53,10 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.max_reflection_tokens": 48,
             # RL has tasks of its own, on made-up names
             "teach.share": 1.0,
+            # names are new to the reflector: one that is garbled is no file, and is written anew
+            "reflector.tries": 8,
+            # files of similar names stand side by side; to take the named one wants practice
+            "sft.policy_updates": 120,
             # most mistakes end the episode at once: earlier turns had little part in them
             "trainer.gae_lambda": 0.0,
         },
