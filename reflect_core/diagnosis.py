@@ -25,7 +25,6 @@ from reflect_core.grounding import named_action
 from reflect_core.protocols import Expert, Policy
 from reflect_core.records import Choice, Draws, State, Trajectory
 from reflect_core.rollout import Episode, evaluation_episodes
-from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
 
 __all__ = ["Diagnosis", "Did", "Said", "Turn", "diagnose"]
@@ -165,7 +164,7 @@ def diagnose(
         ReflectError: The environment has no expert, the split no tasks, or a player has not
             learnt yet.
     """
-    policy_folder = _weights(session, player, reflector)
+    policy_folder = _policy_folder(session, player, reflector)
     if not isinstance(session.environment, Expert):
         raise ReflectError(
             f"the environment {session.settings.env.name!r} has no expert to compare with",
@@ -193,25 +192,23 @@ def diagnose(
     )
 
 
-def _weights(session: Session, player: str, reflector: str) -> Path:
-    """Where the policy lies, once it is sure that both players have learnt what they must."""
+def _policy_folder(session: Session, player: str, reflector: str) -> Path:
+    """Where the policy lies, if all that will play have learnt."""
     folder = session.folder
-    policy_folder = folder.policy if player == "trained" else folder.warmup
-    learns = session.policy_spec.trainable and player != "follow"
-    if learns and not policy_folder.exists():
-        raise _not_yet(folder, f"policy {player!r}", "train" if player == "trained" else "sft")
-    learns = session.reflector_spec.trainable and reflector == "own"
-    if learns and not folder.reflector.exists():
-        raise _not_yet(folder, "reflector", "sft")
-    return policy_folder
-
-
-def _not_yet(folder: RunFolder, what: str, stage: str) -> ReflectError:
-    return ReflectError(
-        f"{folder.path} has no {what} yet",
-        why=f"its stage {stage} is not done",
-        then=f"reflect {stage} {folder.path}",
-    )
+    path, stage = (folder.policy, "train") if player == "trained" else (folder.warmup, "sft")
+    wanted = []
+    if session.policy_spec.trainable and player != "follow":
+        wanted.append((path, f"policy {player!r}", stage))
+    if session.reflector_spec.trainable and reflector == "own":
+        wanted.append((folder.reflector, "reflector", "sft"))
+    for weights, what, its_stage in wanted:
+        if not weights.exists():
+            raise ReflectError(
+                f"{folder.path} has no {what} yet",
+                why=f"its stage {its_stage} is not done",
+                then=f"reflect {its_stage} {folder.path}",
+            )
+    return path
 
 
 def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[Turn]:

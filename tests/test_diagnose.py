@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.metadata
 from collections import Counter
 from collections.abc import Sequence
@@ -118,16 +117,22 @@ def kind(said: Said, did: Did) -> tuple[Said, Did]:
 entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
 
 
-@given(st.lists(st.tuples(entries, entries), min_size=8, max_size=8))
-@limits(max_examples=40, deadline=None)
-def test_every_turn_is_what_the_players_made_it(
-    run: Path, model_folder: Any, plans: Sequence[Sequence[tuple[Said, Did]]]
-) -> None:
+Plans = Sequence[Sequence[tuple[Said, Did]]]
+planned_episodes = st.lists(st.tuples(entries, entries), min_size=8, max_size=8)
+
+
+def play_plans(run: Path, model_folder: Any, plans: Plans, **players: str) -> Diagnosis:
     made = settings(model_folder("gpt2"), train={"iterations": 1})
     session = Scripted(RunFolder(run), made, lamps_registry(), QuietProgress())
     session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
     with contextlib.closing(session):
-        found = diagnose(session, split="valid", episodes=8, player="trained", greedy=False)
+        return diagnose(session, split="valid", episodes=len(plans), greedy=False, **players)
+
+
+@given(planned_episodes)
+@limits(max_examples=40, deadline=None)
+def test_every_turn_is_what_the_players_made_it(run: Path, model_folder: Any, plans: Plans) -> None:
+    found = play_plans(run, model_folder, plans, player="trained")
 
     planned = Counter(kind(*entry) for plan in plans for entry in plan)
     assert found.counts() == planned
@@ -195,12 +200,17 @@ def test_it_says_the_same_twice_and_leaves_the_run_alone(
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_that_has_not_learnt_is_told_so(model_folder: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("player", "lacks"), [("warmup", "policy 'warmup'"), ("follow", "reflector")]
+)
+def test_a_run_that_has_not_learnt_is_told_so(
+    model_folder: Any, tmp_path: Path, player: str, lacks: str
+) -> None:
     with (
         opened(tmp_path, model_folder) as session,
-        pytest.raises(ReflectError, match="no policy 'warmup' yet") as told,
+        pytest.raises(ReflectError, match=f"no {lacks} yet") as told,
     ):
-        diagnose(session, split="valid", episodes=1, player="warmup", greedy=True)
+        diagnose(session, split="valid", episodes=1, player=player, greedy=True)
     assert told.value.then == f"reflect sft {tmp_path}"
 
 
@@ -213,18 +223,11 @@ def test_who_follows_the_expert_makes_no_mistake(run: Path, model_folder: Any) -
     assert found.successes == [True] * 6
 
 
-@given(st.lists(st.tuples(entries, entries), min_size=8, max_size=8))
+@given(planned_episodes)
 @limits(max_examples=20, deadline=None)
-def test_each_player_can_be_taken_out(
-    run: Path, model_folder: Any, plans: Sequence[Sequence[tuple[Said, Did]]]
-) -> None:
-    made = settings(model_folder("gpt2"), train={"iterations": 1})
-    session = Scripted(RunFolder(run), made, lamps_registry(), QuietProgress())
-    session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
-    play = functools.partial(diagnose, session, split="valid", episodes=8, greedy=False)
-    with contextlib.closing(session):
-        followed = play(player="follow")
-        told = play(player="warmup", reflector="expert")
+def test_each_player_can_be_taken_out(run: Path, model_folder: Any, plans: Plans) -> None:
+    followed = play_plans(run, model_folder, plans, player="follow")
+    told = play_plans(run, model_folder, plans, player="warmup", reflector="expert")
     said = Counter(said for plan in plans for said, _ in plan)
     assert Counter(turn.said for episode in followed.episodes for turn in episode) == said
     for episode in followed.episodes:
@@ -233,15 +236,6 @@ def test_each_player_can_be_taken_out(
     assert all(turn.reflection == turn.advice and turn.said is Said.RIGHT for turn in turns)
     wrong = sum(kind(*entry)[1] is not Did.RIGHT for plan in plans for entry in plan)
     assert sum(turn.did is not Did.RIGHT for turn in turns) == wrong
-
-
-def test_a_reflector_that_was_not_taught_is_told_so(model_folder: Any, tmp_path: Path) -> None:
-    with (
-        opened(tmp_path, model_folder) as session,
-        pytest.raises(ReflectError, match="no reflector yet") as told,
-    ):
-        diagnose(session, split="valid", episodes=1, player="follow", greedy=True)
-    assert told.value.then == f"reflect sft {tmp_path}"
 
 
 def test_a_policy_that_does_not_learn_can_be_diagnosed(
