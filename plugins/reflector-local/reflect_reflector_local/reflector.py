@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import torch
 
 from reflect_core import Draws, State
@@ -20,6 +21,14 @@ from reflect_core.prompt import reflector_segments
 from reflect_core.records import Example, Tokens
 from reflect_core.settings import Settings
 from reflect_reflector_local.legal import LegalNames
+
+
+@attrs.frozen
+class Draft:
+    """A reflection as it was written, and whether the limit on its length cut it off."""
+
+    text: str
+    cut: bool
 
 
 class LocalReflector:
@@ -68,35 +77,58 @@ class LocalReflector:
         Greedy decoding is used when asked for, and always at reflection temperature 0; what is
         written anew is sampled.
         """
-        said = self._write(states, draws, greedy=greedy)
-        for attempt in range(1, self.tries):
-            vain = [
-                row
-                for row, (text, state) in enumerate(zip(said, states, strict=True))
-                if named_action(text, state.observation.legal_actions) is None
-            ]
-            if not vain:
-                break
-            anew = [draws[row].again(attempt) for row in vain]
-            for row, text in zip(
-                vain, self._write([states[row] for row in vain], anew, greedy=False), strict=True
-            ):
-                said[row] = text
-        return said
+        prompts = self._prompts(states)
+        drafts = self._write(states, prompts, draws, greedy=greedy)
+        vain = [row for row in range(len(states)) if not self._possible(drafts[row], states[row])]
+        # All further tries at once: a batch takes little longer than one of its rows. Of these the
+        # first that names something possible stands, as if they were written one after the other.
+        rows = [row for row in vain for _ in range(1, self.tries)]
+        anew = [draws[row].again(attempt) for row in vain for attempt in range(1, self.tries)]
+        if rows:
+            written = self._write(
+                [states[row] for row in rows], [prompts[row] for row in rows], anew, greedy=False
+            )
+            for row, draft in zip(rows, written, strict=True):
+                if not self._possible(drafts[row], states[row]):
+                    drafts[row] = draft
+        room = self.settings.rollout.max_reflection_tokens
+        self.alarms.sound(
+            "cut_reflections",
+            f"the reflector wrote rollout.max_reflection_tokens={room} tokens without coming to "
+            "an end: the last words may be missing; raise it if that happens often",
+            count=sum(draft.cut for draft in drafts),
+        )
+        return [draft.text for draft in drafts]
 
-    def _write(self, states: Sequence[State], draws: Sequence[Draws], *, greedy: bool) -> list[str]:
+    def _possible(self, draft: Draft, state: State) -> bool:
+        return named_action(draft.text, state.observation.legal_actions) is not None
+
+    def _prompts(self, states: Sequence[State]) -> list[Tokens]:
+        rollout = self.settings.rollout
+        encoded = [
+            self.models.encoder.prompt(
+                reflector_segments(state, history=rollout.history),
+                room=rollout.max_reflection_tokens,
+            )
+            for state in states
+        ]
+        truncated(sum(prompt.dropped > 0 for prompt in encoded), self.alarms)
+        return [prompt.ids for prompt in encoded]
+
+    def _write(
+        self,
+        states: Sequence[State],
+        prompts: Sequence[Tokens],
+        draws: Sequence[Draws],
+        *,
+        greedy: bool,
+    ) -> list[Draft]:
+        """One draft per state, in order."""
         rollout = self.settings.rollout
         encoder = self.models.encoder
         room = rollout.max_reflection_tokens
-        encoded = [
-            encoder.prompt(reflector_segments(state, history=rollout.history), room=room)
-            for state in states
-        ]
-        prompts = [prompt.ids for prompt in encoded]
-        truncated(sum(prompt.dropped > 0 for prompt in encoded), self.alarms)
         argmax = greedy or rollout.reflection_temperature == 0
-        reflections = [""] * len(states)
-        cut = 0
+        drafts = [Draft("", cut=False)] * len(states)
         with self.player.active() as model:
             for rows in by_length([len(prompt) for prompt in prompts], rollout.batch_rows):
                 written = generate(
@@ -110,17 +142,10 @@ class LocalReflector:
                     temperature=rollout.reflection_temperature or 1.0,
                     allowed=self._allowed([states[i] for i in rows]),
                 )
-                cut += sum(len(tokens) == room for tokens in written)
                 texts = self.models.tokenizer.batch_decode(written, skip_special_tokens=True)
-                for row, text in zip(rows, texts, strict=True):
-                    reflections[row] = text.strip()
-        self.alarms.sound(
-            "cut_reflections",
-            f"the reflector wrote rollout.max_reflection_tokens={room} tokens without coming to "
-            "an end: the last words may be missing; raise it if that happens often",
-            count=cut,
-        )
-        return reflections
+                for row, tokens, text in zip(rows, written, texts, strict=True):
+                    drafts[row] = Draft(text.strip(), cut=len(tokens) == room)
+        return drafts
 
     def _allowed(
         self, states: Sequence[State]
