@@ -12,7 +12,7 @@ from reflect_core.hookspecs import option
 
 CORPORA = ("stdlib", "synthetic")
 KINDS = ("find", "describe")
-EXPERTS = ("oracle", "explorer")
+EXPERTS = ("oracle", "explorer", "wanderer")
 STAGES = ("near", "part", "full")
 """Where an episode starts: in the target's folder, half way to it, in the root."""
 
@@ -34,7 +34,10 @@ class FilesysConfig:
         "find", "find: the file's name is given; describe: what it is about.", choices=KINDS
     )
     expert: str = option(
-        "explorer", "oracle: knows the path; explorer: searches, as seen.", choices=EXPERTS
+        "explorer",
+        "oracle: knows the path; explorer: searches, as seen; wanderer: so too, but turns back as "
+        "often as it goes on.",
+        choices=EXPERTS,
     )
     horizon: int = option(15, "Turns of an episode.", minimum=2)
     entries: int = option(
@@ -49,6 +52,9 @@ class FilesysConfig:
     test_tasks: int = option(200, "Most test tasks.", minimum=1)
     invented: int = option(
         1000, "Tasks on made-up names for RL to practise on, beside the library's own.", minimum=0
+    )
+    invented_lessons: int = option(
+        0, "Tasks on other made-up names for the teacher to show, so too.", minimum=0
     )
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
     pattern: str | None = option(

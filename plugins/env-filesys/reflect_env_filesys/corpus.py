@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path as FilePath
 
 import attrs
@@ -25,8 +25,8 @@ from reflect_env_filesys.tasks_file import (
     split_tasks,
 )
 
-INVENTED = "invented"
-"""The root of train tasks whose names are made up."""
+INVENTED, LESSONS = "invented", "lessons"
+"""Roots of train tasks whose names are made up: for RL alone, and for the teacher too."""
 
 
 @attrs.frozen(eq=False)
@@ -134,8 +134,9 @@ def _from_tree(config: FilesysConfig, seed: int) -> Corpus:
         pools[split, ""] = pool
     # made-up names are those of modules: they go with no other choice of files
     library = config.corpus == "stdlib" and config.root is None and config.pattern is None
-    if library and config.kind == "find" and config.invented:
-        _add_invented(config, tasks, pools, frozenset(path[-1] for path in paths))
+    made_up = config.invented or config.invented_lessons
+    if library and config.kind == "find" and made_up:
+        _add_invented(config, tasks, pools, {path[-1] for path in paths})
     return Corpus(name, tasks, pools, division.divided, snapshot.notes)
 
 
@@ -143,33 +144,47 @@ def _add_invented(
     config: FilesysConfig,
     tasks: dict[str, tuple[Task, ...]],
     pools: dict[tuple[str, str], Pool],
-    real: frozenset[str],
+    taken: Set[str],
 ) -> None:
-    """Train tasks on made-up names, for practice, beside the real ones.
+    """Train tasks on made-up names, beside the real ones: for RL to practise on, and for lessons.
 
     A library has a thousand names or so, few enough to be learnt by heart: a reflector that was
     taught them makes fewer mistakes on them than on the names of valid and test. On names that
-    it never saw it makes more, and RL learns what to do about them. A made-up name that is a
-    ``real`` one is left out.
+    it never saw it makes more, and RL learns what to do about them. Lessons on made-up names,
+    which are others, show deeper trees than train has of its own, and files that are told apart
+    by a part of their names. What is named as in ``taken``, the real ones, is left out.
     """
-    own = sorted(task.data["path"][-1] for task in tasks["train"])
-    root = invented_library(words_of(own), 0).root
-    files = [(*path, file.name) for path, folder in root.walk() for file in folder.files]
-    paths = [path for path in files if path[-1] not in real]
-    targets = choose_targets(
-        sorted(paths),
-        weights=level_weights(config.levels),
-        most=config.invented,
-        deepest=config.folders + 1,
-    )
-    pool = make_pool(root, lambda path: path[-1] not in real, lambda path, name: True)
-    pool.count_tasks(targets)
-    pools["train", INVENTED] = pool
-    made = (
-        make_task(p, "train", f"Find {p[-1]}", prefix="find", root=INVENTED, practice=True)
-        for p in targets
-    )
-    tasks["train"] = (*tasks["train"], *made)
+    words = words_of(sorted(task.data["path"][-1] for task in tasks["train"]))
+    for number, (root, most) in enumerate(
+        ((INVENTED, config.invented), (LESSONS, config.invented_lessons))
+    ):
+        folder = invented_library(words, number).root
+        files = {(*path, file.name) for path, place in folder.walk() for file in place.files}
+        new = {path for path in files if path[-1] not in taken}
+        taken = taken | {path[-1] for path in new}
+        if not most:
+            continue
+        targets = choose_targets(
+            sorted(new),
+            weights=level_weights(config.levels),
+            most=most,
+            deepest=config.folders + 1,
+        )
+        pool = make_pool(folder, new.__contains__, lambda path, name: True)
+        pool.count_tasks(targets)
+        pools["train", root] = pool
+        made = (
+            make_task(
+                path,
+                "train",
+                f"Find {path[-1]}",
+                prefix="find",
+                root=root,
+                practice=root == INVENTED,
+            )
+            for path in targets
+        )
+        tasks["train"] = (*tasks["train"], *made)
 
 
 def _sentences(root: Folder) -> dict[Path, str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.records import Observation, Step, Task
-from reflect_core.streams import stream
+from reflect_core.streams import stream, stream_seed
 from reflect_env_filesys.config import STAGES, FilesysConfig
 from reflect_env_filesys.corpus import load_corpus
 from reflect_env_filesys.experts import EXPERTS
@@ -122,6 +122,7 @@ class FilesysEnvironment:
             horizon=self.config.horizon,
             cat_chars=self.config.cat_chars,
             start=_start(tree, stage),
+            seed=stream_seed(seed, "filesys", "expert", task.task_id),
         )
         self._shaped = stage != FULL
         self._key = f"{task.task_id}@{seed}"

@@ -1,6 +1,6 @@
-"""Two who know what to do: one knows the path, the other searches.
+"""Three who know what to do: one knows the path, one searches, one looks about without a plan.
 
-Both say what to make of the last action and of what is shown, and end with the next command.
+All say what to make of the last action and of what is shown, and end with the next command.
 They are terse: a reflector writes a reflection token by token, which is what a rollout with a
 small model spends most of its time on.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from reflect_core.streams import stream
 from reflect_env_filesys.session import NEW, OPEN, LastMove, Place, Session
 
 WRONG_MOVE, NO_HELP, NO_COMMAND = "Wrong move. ", "No help. ", "No command. "
@@ -94,6 +95,39 @@ class Explorer:
         return (unread or list(files))[0]
 
 
+class Wanderer(Explorer):
+    """Knows the target where it sees it, but searches without a plan.
+
+    In a folder with something below that is left to look at it turns back as often as it goes
+    on. There its reflection names both, and its action is drawn. So a policy that it teaches
+    begins with a habit that costs it turns, and with a chance to do better, which is left to RL
+    to find.
+    """
+
+    def action(self, session: Session) -> str:
+        """The next command of the search, or the way back."""
+        ways = self._ways(session)
+        draw = stream(session.seed, "filesys", "wanderer", session.state_key())
+        return ways[int(draw.integers(len(ways)))]
+
+    def reflection(self, session: Session) -> str:
+        """What one says who sees two ways."""
+        said = super().reflection(session)
+        ways = self._ways(session)
+        return said if len(ways) == 1 else f"{said.rpartition(': ')[0]}: {' or '.join(ways)}"
+
+    def _ways(self, session: Session) -> tuple[str, ...]:
+        action = super().action(session)
+        lost = session.known() is None and action.startswith("cd ") and action != "cd .."
+        return ("cd ..", action) if lost and session.here else (action,)
+
+    def _complaint(self, session: Session) -> str:
+        last = session.last
+        if last is not None and last.known is None and last.action == "cd ..":
+            return ""  # it sees nothing wrong with turning back
+        return super()._complaint(session)
+
+
 def _complaint(session: Session, goal: Place | None) -> str:
     """What was wrong with the last action for one who knew where the target is."""
     last = session.last
@@ -121,4 +155,8 @@ def _claim(action: str) -> str:
     return "Not read yet" if action.startswith("cat ") else "Not here"
 
 
-EXPERTS: dict[str, type[Oracle] | type[Explorer]] = {"oracle": Oracle, "explorer": Explorer}
+EXPERTS: dict[str, type[Oracle] | type[Explorer]] = {
+    "oracle": Oracle,
+    "explorer": Explorer,
+    "wanderer": Wanderer,
+}

@@ -49,6 +49,7 @@ class Session:
         horizon: int,
         cat_chars: int,
         start: int = 0,
+        seed: int = 0,
     ) -> None:
         """Stand in the first folder with all turns left.
 
@@ -59,11 +60,13 @@ class Session:
             horizon: Turns of the episode.
             cat_chars: Characters that ``cat`` shows.
             start: Index of the first folder, the root by default.
+            seed: For an expert who draws.
         """
         self.tree = tree
         self.target: Place = (tree.target_folder, tree.target)
         self.wanted = wanted
         self.sentence = sentence
+        self.seed = seed
         self.here = start
         self.entered = {start}
         self.excerpts: dict[Place, str] = {}

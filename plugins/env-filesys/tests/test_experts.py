@@ -1,4 +1,4 @@
-"""The two experts: what they know, what they say, how they fare."""
+"""The three experts: what they know, what they say, how they fare."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import attrs
 import pytest
 from reflect_env_filesys.config import FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
-from reflect_env_filesys.experts import Explorer
+from reflect_env_filesys.experts import Explorer, Wanderer
 from reflect_env_filesys.session import Session
 from reflect_env_filesys.snapshot import File
 from reflect_env_filesys.tree import ShownFolder, ShownTree
@@ -26,7 +26,7 @@ def play(environment: FilesysEnvironment, task: Task, seed: int) -> tuple[bool, 
             return step.success, actions
 
 
-def test_both_solve_every_task_within_the_horizon(
+def test_oracle_and_explorer_solve_every_task_within_the_horizon(
     knowing: FilesysEnvironment, searching: FilesysEnvironment
 ) -> None:
     for split in ("train", "valid", "test"):
@@ -112,6 +112,64 @@ def said(mode: str, *actions: str) -> str:
     return EXPERTS[mode]().reflection(session)
 
 
+def test_the_wanderer_turns_back_as_often_as_it_goes_on() -> None:
+    """One of the two ways that it names, half of the time each; elsewhere it is the explorer."""
+    environment = FilesysEnvironment(FilesysConfig(expert="wanderer"))
+    explorer = Explorer()
+    solved, back, lost = 0, 0, 0
+    tasks = environment.tasks("test")[:150]
+    for number, task in enumerate(tasks):
+        environment.reset(task, seed=number)
+        while True:
+            session = environment._session
+            assert session is not None
+            action, on = environment.expert_action(), explorer.action(session)
+            assert environment.expert_action() == action
+            _, _, way = environment.expert_reflection().rpartition(": ")
+            if session.here and session.known() is None and on != "cd ..":
+                assert way == f"cd .. or {on}" and action in ("cd ..", on)
+                lost += 1
+                back += action == "cd .."
+            else:
+                assert action == way == on
+            step = environment.step(action)
+            if step.over:
+                solved += step.success
+                break
+    assert lost > 300 and 0.44 < back / lost < 0.56
+    assert 0.65 < solved / len(tasks) < 0.9
+
+
+def test_what_the_wanderer_does_hangs_on_the_episode_and_not_on_the_folder() -> None:
+    environment = FilesysEnvironment(FilesysConfig(expert="wanderer"))
+    deep = next(task for task in environment.tasks("test") if task.level > 2)
+    first = set()
+    for seed in range(24):
+        environment.reset(deep, seed=seed)
+        environment.step(environment.expert_action())
+        first.add(environment.expert_action() == "cd ..")
+    assert first == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("actions", "reflection"),
+    [
+        ((), "Not here: cd a"),
+        (("cd a",), "Not here: cd .. or cd aa"),
+        (("cd a", "cd aa"), "Not here: cd .."),
+        (("cd a", "cd aa", "cd .."), "Not here: cd .. or cd ab"),
+        (("cd a", "cd .."), "Not here: cd a"),
+        (("cd a", "cd aa", "cd ..", "cd aa"), "Wrong move. Not here: cd .."),
+        (("cd b", "cd ba"), "Here: id goal.py"),
+        (("cd b", "cd ba", "cd .."), "Wrong move. Seen elsewhere: cd ba"),
+        (("cd a", "cat x.py"), "No help. Not here: cd .. or cd aa"),
+        (("cd a", "ls"), "No command. Not here: cd .. or cd aa"),
+    ],
+)
+def test_what_the_wanderer_says(actions: tuple[str, ...], reflection: str) -> None:
+    assert said("wanderer", *actions) == reflection
+
+
 @pytest.mark.parametrize(
     ("actions", "reflection"),
     [
@@ -152,9 +210,12 @@ def test_what_the_explorer_says(actions: tuple[str, ...], reflection: str) -> No
     assert said("explorer", *actions) == reflection
 
 
-def test_the_explorer_uses_only_what_it_has_seen(synthetic: FilesysEnvironment) -> None:
-    """Folders that were not entered may hold anything: it acts and speaks the same."""
-    explorer = Explorer()
+@pytest.mark.parametrize("searcher", [Explorer, Wanderer])
+def test_searchers_use_only_what_they_have_seen(
+    synthetic: FilesysEnvironment, searcher: type[Explorer]
+) -> None:
+    """Folders that were not entered may hold anything: they act and speak the same."""
+    explorer = searcher()
     for number, task in enumerate(synthetic.tasks("test")[:60]):
         generator = stream(number, "hidden")
         observation = synthetic.reset(task, seed=number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +22,7 @@ from reflect_env_filesys.tasks import choose_targets, own_names
 from reflect_env_filesys.tree import ShownTree, draw_shape
 
 from reflect_core.baselines import RandomPolicy
-from reflect_core.records import SPLITS, Draws, State
+from reflect_core.records import SPLITS, Draws, State, Task
 
 
 def tree_of(environment: FilesysEnvironment) -> ShownTree:
@@ -245,17 +246,37 @@ def test_with_other_files_there_are_no_made_up_modules() -> None:
     assert not [task for task in environment.tasks("train") if task.practice]
 
 
+def named(tasks: Iterable[Task]) -> set[str]:
+    return {task.data["path"][-1] for task in tasks}
+
+
 def test_invented_names_are_for_training_and_nobody_elses() -> None:
-    environment = FilesysEnvironment(FilesysConfig(invented=300))
-    made = [task for task in environment.tasks("train") if task.data["root"]]
-    assert len(made) == 300
-    real = {t.data["path"][-1] for s in SPLITS for t in environment.tasks(s) if not t.data["root"]}
-    assert not real & {task.data["path"][-1] for task in made}
+    environment = FilesysEnvironment(FilesysConfig(invented=300, invented_lessons=200))
+    train = environment.tasks("train")
+    practice = [task for task in train if task.practice]
+    lessons = [task for task in train if task.data["root"] and not task.practice]
+    assert (len(practice), len(lessons)) == (300, 200)
+    real = named(t for s in SPLITS for t in environment.tasks(s) if not t.data["root"])
     assert not any(t.data["root"] for s in ("valid", "test") for t in environment.tasks(s))
-    for number, task in enumerate(made[:40]):
-        environment.reset(task, seed=number)
-        shown = {name for folder in tree_of(environment).folders for name in folder.files}
-        assert not shown & real
+    seen: list[set[str]] = []
+    for made in (practice, lessons):
+        assert not real & named(made)
+        seen.append(set())
+        for number, task in enumerate(made[:40]):
+            environment.reset(task, seed=number)
+            seen[-1] |= {name for folder in tree_of(environment).folders for name in folder.files}
+    # what RL meets no lesson has shown
+    assert not (seen[0] & seen[1] or real & (seen[0] | seen[1]))
+    assert min(map(len, seen)) > 300
+
+
+@pytest.mark.parametrize(("practice", "lessons"), [(0, 30), (30, 0), (0, 0)])
+def test_each_kind_of_made_up_tasks_can_be_left_out(practice: int, lessons: int) -> None:
+    both = FilesysEnvironment(FilesysConfig(invented=30, invented_lessons=30)).tasks("train")
+    config = FilesysConfig(invented=practice, invented_lessons=lessons)
+    left = FilesysEnvironment(config).tasks("train")
+    wanted = {"": True, "invented": bool(practice), "lessons": bool(lessons)}
+    assert list(left) == [task for task in both if wanted[task.data["root"]]]
 
 
 def test_made_up_names_are_new_and_told_apart_at_either_end() -> None:
