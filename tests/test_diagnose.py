@@ -115,8 +115,6 @@ def kind(said: Said, did: Did) -> tuple[Said, Did]:
 
 
 entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
-
-
 Plans = Sequence[Sequence[tuple[Said, Did]]]
 planned_episodes = st.lists(st.tuples(entries, entries), min_size=8, max_size=8)
 

@@ -54,7 +54,7 @@ class FilesysConfig:
         1000, "Tasks on made-up names for RL to practise on, beside the library's own.", minimum=0
     )
     invented_lessons: int = option(
-        0, "Tasks on other made-up names for the teacher to show, so too.", minimum=0
+        0, "Tasks on other made-up names for the teacher to show.", minimum=0
     )
     cat_chars: int = option(80, "Characters of a file that 'cat' shows.", minimum=1)
     pattern: str | None = option(

@@ -74,10 +74,12 @@ class Explorer:
     def reflection(self, session: Session) -> str:
         """What one says who has seen what the session has shown."""
         action = self.action(session)
-        known = session.known()
-        back = known is not None and action.startswith("cd ")
+        return f"{self._remark(session, action)}: {action}"
+
+    def _remark(self, session: Session, action: str) -> str:
+        back = session.known() is not None and action.startswith("cd ")
         claim = "Seen elsewhere" if back else _claim(action)
-        return f"{self._complaint(session)}{claim}: {action}"
+        return f"{self._complaint(session)}{claim}"
 
     def _complaint(self, session: Session) -> str:
         last = session.last
@@ -112,9 +114,8 @@ class Wanderer(Explorer):
 
     def reflection(self, session: Session) -> str:
         """What one says who sees two ways."""
-        said = super().reflection(session)
         ways = self._ways(session)
-        return said if len(ways) == 1 else f"{said.rpartition(': ')[0]}: {' or '.join(ways)}"
+        return f"{self._remark(session, ways[-1])}: {' or '.join(ways)}"
 
     def _ways(self, session: Session) -> tuple[str, ...]:
         action = super().action(session)

@@ -151,28 +151,8 @@ def test_what_the_wanderer_does_hangs_on_the_episode_and_not_on_the_folder() -> 
     assert first == {True, False}
 
 
-@pytest.mark.parametrize(
-    ("actions", "reflection"),
-    [
-        ((), "Not here: cd a"),
-        (("cd a",), "Not here: cd .. or cd aa"),
-        (("cd a", "cd aa"), "Not here: cd .."),
-        (("cd a", "cd aa", "cd .."), "Not here: cd .. or cd ab"),
-        (("cd a", "cd .."), "Not here: cd a"),
-        (("cd a", "cd aa", "cd ..", "cd aa"), "Wrong move. Not here: cd .."),
-        (("cd b", "cd ba"), "Here: id goal.py"),
-        (("cd b", "cd ba", "cd .."), "Wrong move. Seen elsewhere: cd ba"),
-        (("cd a", "cat x.py"), "No help. Not here: cd .. or cd aa"),
-        (("cd a", "ls"), "No command. Not here: cd .. or cd aa"),
-    ],
-)
-def test_what_the_wanderer_says(actions: tuple[str, ...], reflection: str) -> None:
-    assert said("wanderer", *actions) == reflection
-
-
-@pytest.mark.parametrize(
-    ("actions", "reflection"),
-    [
+SAYS = {
+    "oracle": [
         ((), "Not here: cd b"),
         (("cd b",), "Not here: cd ba"),
         (("cd b", "cd ba"), "Here: id goal.py"),
@@ -183,14 +163,7 @@ def test_what_the_wanderer_says(actions: tuple[str, ...], reflection: str) -> No
         (("cat top.py",), "No help. Not here: cd b"),
         (("ls",), "No command. Not here: cd b"),
     ],
-)
-def test_what_the_oracle_says(actions: tuple[str, ...], reflection: str) -> None:
-    assert said("oracle", *actions) == reflection
-
-
-@pytest.mark.parametrize(
-    ("actions", "reflection"),
-    [
+    "explorer": [
         ((), "Not here: cd a"),
         (("cd a",), "Not here: cd aa"),
         (("cd a", "cd aa"), "Not here: cd .."),
@@ -205,9 +178,28 @@ def test_what_the_oracle_says(actions: tuple[str, ...], reflection: str) -> None
         (("cd b", "cd ba", "cd .."), "Wrong move. Seen elsewhere: cd ba"),
         (("cd b", "cd ba", "cat w.py"), "No help. Here: id goal.py"),
     ],
+    "wanderer": [
+        ((), "Not here: cd a"),
+        (("cd a",), "Not here: cd .. or cd aa"),
+        (("cd a", "cd aa"), "Not here: cd .."),
+        (("cd a", "cd aa", "cd .."), "Not here: cd .. or cd ab"),
+        (("cd a", "cd .."), "Not here: cd a"),
+        (("cd a", "cd aa", "cd ..", "cd aa"), "Wrong move. Not here: cd .."),
+        (("cd b", "cd ba"), "Here: id goal.py"),
+        (("cd b", "cd ba", "cd .."), "Wrong move. Seen elsewhere: cd ba"),
+        (("cd a", "cat x.py"), "No help. Not here: cd .. or cd aa"),
+        (("cd a", "ls"), "No command. Not here: cd .. or cd aa"),
+    ],
+}
+"""What each says in the small tree after these actions."""
+
+
+@pytest.mark.parametrize(
+    ("mode", "actions", "reflection"),
+    [(mode, *case) for mode, cases in SAYS.items() for case in cases],
 )
-def test_what_the_explorer_says(actions: tuple[str, ...], reflection: str) -> None:
-    assert said("explorer", *actions) == reflection
+def test_what_they_say(mode: str, actions: tuple[str, ...], reflection: str) -> None:
+    assert said(mode, *actions) == reflection
 
 
 @pytest.mark.parametrize("searcher", [Explorer, Wanderer])
