@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reflect_env_filesys.config import FilesysConfig
+from reflect_env_filesys.corpus import load_corpus
 from reflect_env_filesys.environment import FilesysEnvironment
 from reflect_env_filesys.plugin import reflect_policies
 from reflect_env_filesys.snapshot import File, Folder
@@ -251,23 +252,26 @@ def named(tasks: Iterable[Task]) -> set[str]:
 
 
 def test_invented_names_are_for_training_and_nobody_elses() -> None:
-    environment = FilesysEnvironment(FilesysConfig(invented=300, invented_lessons=200))
+    config = FilesysConfig(invented=300, invented_lessons=200)
+    environment = FilesysEnvironment(config)
     train = environment.tasks("train")
     practice = [task for task in train if task.practice]
     lessons = [task for task in train if task.data["root"] and not task.practice]
     assert (len(practice), len(lessons)) == (300, 200)
-    real = named(t for s in SPLITS for t in environment.tasks(s) if not t.data["root"])
     assert not any(t.data["root"] for s in ("valid", "test") for t in environment.tasks(s))
-    seen: list[set[str]] = []
+    real = named(t for s in SPLITS for t in environment.tasks(s) if not t.data["root"])
+    pools = load_corpus(config, 0).pools
+    kept = []
     for made in (practice, lessons):
-        assert not real & named(made)
-        seen.append(set())
+        (root,) = {task.data["root"] for task in made}
+        kept.append({file.name for files in pools["train", root].files.values() for file in files})
+        assert named(made) <= kept[-1] and len(kept[-1]) > 1000
         for number, task in enumerate(made[:40]):
             environment.reset(task, seed=number)
-            seen[-1] |= {name for folder in tree_of(environment).folders for name in folder.files}
+            shown = {name for folder in tree_of(environment).folders for name in folder.files}
+            assert shown <= kept[-1]
     # what RL meets no lesson has shown
-    assert not (seen[0] & seen[1] or real & (seen[0] | seen[1]))
-    assert min(map(len, seen)) > 300
+    assert not (kept[0] & kept[1] or real & (kept[0] | kept[1]))
 
 
 @pytest.mark.parametrize(("practice", "lessons"), [(0, 30), (30, 0), (0, 0)])
