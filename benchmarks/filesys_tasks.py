@@ -143,7 +143,7 @@ def main(arguments: Sequence[str]) -> None:
     oracle = FilesysEnvironment(attrs.evolve(config, expert="oracle"))
     built = time.perf_counter() - begun
     explorer = FilesysEnvironment(attrs.evolve(config, expert="explorer"))
-    wanderer = FilesysEnvironment(attrs.evolve(config, expert="wanderer"))
+    impatient = FilesysEnvironment(attrs.evolve(config, expert="impatient"))
     print(f"{oracle.summary()}\n")
     describe_tasks(explorer)
     print(f"\n{EPISODES} test episodes, success with 95% interval")
@@ -151,7 +151,7 @@ def main(arguments: Sequence[str]) -> None:
     for name, environment, choose in (
         ("expert oracle", oracle, lambda *_: oracle.expert_action()),
         ("expert explorer", explorer, lambda *_: explorer.expert_action()),
-        ("expert wanderer", wanderer, lambda *_: wanderer.expert_action()),
+        ("expert impatient", impatient, lambda *_: impatient.expert_action()),
         ("random", oracle, by(RandomPolicy())),
         ("filesys-unseen-name", oracle, by(UnseenName(names))),
         ("filesys-shared-characters", oracle, by(SharedCharacters())),

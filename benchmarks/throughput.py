@@ -201,13 +201,14 @@ def main() -> int:
         lines = measure(session)
         parameters = session.models.parameters
         session.close()
+    told = f" ({' '.join(overrides)})" if overrides else ""
     text = [
         f"# Token budget of `reflect run --env {options.env} --trainer ppo`",
         "",
         f"{options.model}, {parameters / 1e6:.2f} M parameters, {settings.model.dtype}, "
         f"{torch.get_num_threads()} threads on {platform.machine()}, torch {torch.__version__}. "
         "Reflections come from the untrained reflector and are written once, turns from the "
-        "expert. RL learns from fewer: from a part of those that the policy is certain of "
+        f"expert{told}. RL learns from fewer: from a part of those that the policy is certain of "
         "(`trainer.keep_certain`).",
         "",
         "| part | tokens each | how many | tokens/s | seconds |",

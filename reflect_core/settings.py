@@ -95,7 +95,13 @@ class SftSettings:
     )
     batch_size: int = option(32, "Examples per step.", minimum=1)
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
+    policy_lr: float | None = option(None, "The policy's own; if none, lr.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)
+
+    @property
+    def for_policy(self) -> SftSettings:
+        """These settings, with the policy's own learning rate for ``lr``."""
+        return self if self.policy_lr is None else attrs.evolve(self, lr=self.policy_lr)
 
 
 @attrs.frozen

@@ -16,6 +16,7 @@ from accelerate import Accelerator
 
 from reflect_core import Choice, Context, Observation, Task, Trajectory, Transition
 from reflect_core.lm.policy import LmPolicy
+from reflect_core.settings import Part, Settings, TrainSettings
 from reflect_core.testing.lamps import Lamps
 
 
@@ -81,11 +82,11 @@ class Table(LmPolicy):
         return logits - np.log(np.exp(logits).sum())
 
 
-def context(player: Table) -> Context:
+def context(player: Table, iterations: int = 8) -> Context:
     """What a trainer's factory is given."""
     return Context(
         seed=0,
-        settings=None,  # type: ignore[arg-type]
+        settings=Settings(0, *[Part("none")] * 5, train=TrainSettings(iterations)),
         make_environment=Lamps,
         tasks=Lamps().tasks,
         accelerator=Accelerator(cpu=True),

@@ -46,7 +46,7 @@ def test_an_arm_shares_what_its_overrides_cannot_reach(registry, base, name, sta
         "seed=1",
         "env.entries=7",
         "teach.episodes=7",
-        "sft.lr=0.1",
+        "sft.batch_size=7",
         "model.dtype=bfloat16",
         "rollout.history=1",
         "rollout.name_actions=false",
@@ -69,6 +69,18 @@ def test_the_same_share_of_reflections_is_the_same_however_it_is_said(registry, 
     said = keys(registry, base, "sft.policy_reflected=0.5")
     assert said == keys(registry, base, "rollout.reflect_probability=0.5")
     assert keys(registry, base, "sft.policy_reflected=1") == keys(registry, base)
+
+
+def test_a_learning_rate_reaches_the_players_that_learn_with_it(registry, base):
+    def changed(*words):
+        one = keys(registry, base, "sft.lr=0.01", "sft.policy_lr=none")
+        other = keys(registry, base, *words)
+        return {stage.removeprefix("sft ") for stage in one if one[stage] != other[stage]}
+
+    assert changed("sft.lr=0.1", "sft.policy_lr=none") == {"reflector", "policy"}
+    assert changed("sft.lr=0.01", "sft.policy_lr=0.1") == {"policy"}
+    assert changed("sft.lr=0.1", "sft.policy_lr=0.01") == {"reflector"}
+    assert changed("sft.lr=0.01", "sft.policy_lr=0.01") == set(), "however it is said"
 
 
 @pytest.mark.parametrize("word", ["trainer.lr=0.1", "train.iterations=9", "eval.episodes=9"])

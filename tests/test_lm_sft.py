@@ -83,6 +83,16 @@ def test_the_same_seed_gives_the_same_losses_and_weights(model_folder, tuning):
     assert run(1) != run(2)
 
 
+def test_the_policy_learns_at_its_own_rate_where_it_has_one(model_folder):
+    def run(**rates):
+        player = learner(model_folder("llama"), 3, **rates)
+        player.fit(examples(2), reflect=True, progress=silent)
+        return hashes(player.trainable())
+
+    assert run(lr=0.5, policy_lr=0.01) == run(lr=0.01)
+    assert run(lr=0.01, policy_lr=0.0) == run(lr=0.0) != run(lr=0.01)
+
+
 @pytest.mark.parametrize("updates", [3, 12])
 def test_a_loss_that_is_not_a_number_stops_the_warmup(model_folder, updates):
     player = learner(model_folder("gpt2"), updates)
@@ -90,8 +100,8 @@ def test_a_loss_that_is_not_a_number_stops_the_warmup(model_folder, updates):
         player.trainable()[0].fill_(float("nan"))
     with pytest.raises(NonFiniteLoss) as caught:
         player.fit(examples(2), reflect=True, progress=silent)
-    assert "sft.lr" in caught.value.why
-    assert caught.value.then
+    assert "learning rate 0.001" in caught.value.why
+    assert "sft.lr" in caught.value.then and "sft.policy_lr" in caught.value.then
 
 
 def test_the_warmup_leaves_the_value_head_alone(model_folder):

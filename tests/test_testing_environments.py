@@ -44,8 +44,8 @@ class TestFilesys(EnvironmentContract):
     max_examples = 20
 
 
-class TestWanderer(TestFilesys):
-    options = {**TestFilesys.options, "expert": "wanderer"}  # noqa: RUF012
+class TestImpatient(TestFilesys):
+    options = {**TestFilesys.options, "expert": "impatient"}  # noqa: RUF012
     max_examples = 5
     expert_solves = 0.3  # it turns back as often as it goes on, while turns last
 

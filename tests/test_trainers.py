@@ -242,6 +242,23 @@ def test_a_config_without_adam_eps_has_the_default_of_those_that_have_it():
     assert learner.optimizer.defaults["eps"] == eps
 
 
+@each
+@pytest.mark.parametrize("anneal", [False, True])
+def test_an_annealed_rate_falls_linearly_over_the_run(kind, anneal):
+    player, episodes = lively()
+    options = STILL | {"lr": 0.01, "anneal_lr": anneal, "update_epochs": 1}
+    at = context(player, iterations=4)
+    # any order: a run that is resumed begins in the middle
+    for iteration, expected in (2, 0.005), (0, 0.01), (3, 0.0025), (1, 0.0075), (5, 0.0):
+        learner = make(kind, at, **options)
+        before = [each.detach().clone() for each in player.trainable()]
+        learner.update(episodes, iteration=iteration)
+        for old, new in zip(before, player.trainable(), strict=True):
+            steep = new.grad.abs() > 1e-2
+            moved = (old - new.detach())[steep].abs().numpy()
+            assert moved == pytest.approx(expected if anneal else 0.01, rel=1e-2)
+
+
 # -- on a language model ------------------------------------------------------------------
 
 

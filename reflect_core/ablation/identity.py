@@ -31,11 +31,13 @@ def stage_keys(settings: Settings) -> dict[str, str]:
     sft = dict(plain["sft"])
     updates = {player: sft.pop(f"{player}_updates") for player in ("reflector", "policy")}
     origin = sft.pop("policy_from")
-    del sft["policy_reflected"]  # what comes of it counts, for the policy
+    # what comes of these counts, for the policy
+    del sft["policy_reflected"], sft["policy_lr"]
+    own_sft = {**sft, "lr": settings.sft.for_policy.lr}
     teach = [plain["seed"], plain["env"], plain["teach"], plain["teacher"], text]
     reflector = [teach, plain["model"], plain["reflector"], sft, updates["reflector"]]
     reflected = settings.reflected_examples
-    policy = [teach, plain["model"], plain["policy"], sft, updates["policy"], reflected]
+    policy = [teach, plain["model"], plain["policy"], own_sft, updates["policy"], reflected]
     if origin == "reflector":
         policy.append(reflector)
     parts = zip(SHARED, (teach, reflector, policy), strict=True)

@@ -91,6 +91,7 @@ class Learner(Generic[Options]):
         self.policy = context.policy
         self.accelerator = context.accelerator
         self.seed = context.seed
+        self.iterations = context.settings.train.iterations
         self.updates = 0
         self.reader = Reader(self.policy, config.micro_batch_size)
         with self.policy.training() as module:
@@ -104,6 +105,17 @@ class Learner(Generic[Options]):
     def group_size(self) -> int:
         """Episodes of each task that the trainer wants; see :class:`reflect_core.Trainer`."""
         return 1
+
+    def rate(self, iteration: int) -> float:
+        """The learning rate of an iteration, counted from 0.
+
+        With ``anneal_lr`` it falls linearly, from ``lr`` in the first of n iterations to ``lr`` / n
+        in the last. It hangs on nothing but the number: a run that is resumed goes on with it.
+        """
+        if not getattr(self.config, "anneal_lr", False):
+            return self.config.lr
+        # an iteration past the last learns nothing
+        return self.config.lr * max(0.0, 1 - iteration / self.iterations)
 
     def batch(self, trajectories: Sequence[Trajectory]) -> Batch:
         """Sort out an iteration's episodes, fresh and replayed ones."""
@@ -166,6 +178,8 @@ class Learner(Generic[Options]):
             total, terms = loss(now)
             return total, {"approx_kl": now.approx_kl(), **terms}
 
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(iteration)
         chosen, weight = self.thin(batch.turns, iteration, "thin")
         fresh = Part(
             turns=batch.turns,

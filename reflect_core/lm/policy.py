@@ -212,7 +212,7 @@ class LmPolicy:
             parts=PARTS,
         )
         with self.training() as module:
-            return fit(module, batches, loss, sft, seed=seed, progress=progress)
+            return fit(module, batches, loss, sft.for_policy, seed=seed, progress=progress)
 
     # -- saving ---------------------------------------------------------------------------
 

@@ -177,8 +177,8 @@ def fit(
     if any(value != value or value in (float("inf"), float("-inf")) for value in losses):
         raise NonFiniteLoss(
             "the warm-up's loss is not finite",
-            why=f"sft.lr = {settings.lr} may be too high",
-            then="lower sft.lr or set sft.max_grad_norm",
+            why=f"the learning rate {settings.lr} may be too high",
+            then="lower sft.lr (for the policy alone, sft.policy_lr) or set sft.max_grad_norm",
         )
     return losses
 

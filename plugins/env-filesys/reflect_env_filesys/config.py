@@ -12,7 +12,7 @@ from reflect_core.hookspecs import option
 
 CORPORA = ("stdlib", "synthetic")
 KINDS = ("find", "describe")
-EXPERTS = ("oracle", "explorer", "wanderer")
+EXPERTS = ("oracle", "explorer", "impatient")
 STAGES = ("near", "part", "full")
 """Where an episode starts: in the target's folder, half way to it, in the root."""
 
@@ -35,8 +35,8 @@ class FilesysConfig:
     )
     expert: str = option(
         "explorer",
-        "oracle: knows the path; explorer: searches, as seen; wanderer: so too, but turns back as "
-        "often as it goes on.",
+        "oracle: knows the path; explorer: searches, as seen; impatient: so too, but mostly gives "
+        "up a folder after one look below it.",
         choices=EXPERTS,
     )
     horizon: int = option(15, "Turns of an episode.", minimum=2)

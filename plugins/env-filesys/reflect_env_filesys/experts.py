@@ -1,4 +1,4 @@
-"""Three who know what to do: one knows the path, one searches, one looks about without a plan.
+"""Three who know what to do: one knows the path, one searches, one soon gives up a folder.
 
 All say what to make of the last action and of what is shown, and end with the next command.
 They are terse: a reflector writes a reflection token by token, which is what a rollout with a
@@ -10,9 +10,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from reflect_core.streams import stream
-from reflect_env_filesys.session import NEW, OPEN, LastMove, Place, Session
+from reflect_env_filesys.session import DONE, NEW, OPEN, LastMove, Place, Session
 
 WRONG_MOVE, NO_HELP, NO_COMMAND = "Wrong move. ", "No help. ", "No command. "
+
+GOES_ON = 0.1
+"""The chance that the impatient one looks further where it may give up."""
 
 
 class FilesysExpert(Protocol):
@@ -97,20 +100,19 @@ class Explorer:
         return (unread or list(files))[0]
 
 
-class Wanderer(Explorer):
-    """Knows the target where it sees it, but searches without a plan.
+class Impatient(Explorer):
+    """Searches like the explorer, but mostly gives up a folder after one look below it in vain.
 
-    In a folder with something below that is left to look at it turns back as often as it goes
-    on. There its reflection names both, and its action is drawn. So a policy that it teaches
-    begins with a habit that costs it turns, and with a chance to do better, which is left to RL
-    to find.
+    There its reflection names both ways, back and on, and its action is drawn. So a policy that
+    it teaches begins with a habit that costs it turns, and with a chance to do better, which is
+    left to RL to find.
     """
 
     def action(self, session: Session) -> str:
         """The next command of the search, or the way back."""
         ways = self._ways(session)
-        draw = stream(session.seed, "filesys", "wanderer", session.state_key())
-        return ways[int(draw.integers(len(ways)))]
+        draw = stream(session.seed, "filesys", "impatient", session.state_key())
+        return ways[-1 if draw.random() < GOES_ON else 0]
 
     def reflection(self, session: Session) -> str:
         """What one says who sees two ways."""
@@ -119,13 +121,16 @@ class Wanderer(Explorer):
 
     def _ways(self, session: Session) -> tuple[str, ...]:
         action = super().action(session)
-        lost = session.known() is None and action.startswith("cd ") and action != "cd .."
-        return ("cd ..", action) if lost and session.here else (action,)
+        if session.known() is not None or not session.here or not action.startswith("cd "):
+            return (action,)
+        below = session.tree.folders[session.here].children.values()
+        tired = action != "cd .." and any(session.mark(child) == DONE for child in below)
+        return ("cd ..", action) if tired else (action,)
 
     def _complaint(self, session: Session) -> str:
         last = session.last
         if last is not None and last.known is None and last.action == "cd ..":
-            return ""  # it sees nothing wrong with turning back
+            return ""  # it sees nothing wrong with giving up
         return super()._complaint(session)
 
 
@@ -159,5 +164,5 @@ def _claim(action: str) -> str:
 EXPERTS: dict[str, type[Oracle] | type[Explorer]] = {
     "oracle": Oracle,
     "explorer": Explorer,
-    "wanderer": Wanderer,
+    "impatient": Impatient,
 }

@@ -16,6 +16,9 @@ class PpoConfig:
     """Options of the trainer ``ppo``; names as in CleanRL."""
 
     lr: float = option(3e-4, "Learning rate of Adam.", minimum=0)
+    anneal_lr: bool = option(
+        False, "Let the rate fall linearly, to nothing after the last iteration."
+    )
     adam_eps: float = option(
         1e-5,
         "Added to the root of Adam's second moment; far above that, a step is as long as the "
