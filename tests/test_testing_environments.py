@@ -47,7 +47,7 @@ class TestFilesys(EnvironmentContract):
 class TestImpatient(TestFilesys):
     options = {**TestFilesys.options, "expert": "impatient"}  # noqa: RUF012
     max_examples = 5
-    expert_solves = 0.3  # it turns back as often as it goes on, while turns last
+    expert_solves = 0.3  # it mostly gives up a folder after one look below it
 
 
 class TestLamps(EnvironmentContract):

@@ -121,11 +121,10 @@ class Impatient(Explorer):
 
     def _ways(self, session: Session) -> tuple[str, ...]:
         action = super().action(session)
-        if session.known() is not None or not session.here or not action.startswith("cd "):
-            return (action,)
+        searches = session.known() is None and action.startswith("cd ") and action != "cd .."
         below = session.tree.folders[session.here].children.values()
-        tired = action != "cd .." and any(session.mark(child) == DONE for child in below)
-        return ("cd ..", action) if tired else (action,)
+        tired = session.here and any(session.mark(child) == DONE for child in below)
+        return ("cd ..", action) if searches and tired else (action,)
 
     def _complaint(self, session: Session) -> str:
         last = session.last
