@@ -113,6 +113,8 @@ class EnvironmentSpec(Spec):
             of another part (``trainer.lr``) counts only where the chosen part has it.
         truncates: Whether ``Step.truncated`` may be told: episodes are cut by a limit that is
             not the task's, and what they would still have brought is estimated.
+        expert_solves: Share of the real tasks that its expert solves with these defaults, of
+            those that it does not give up; ``reflect check`` demands as much.
     """
 
     factory: Callable[[Any, EnvironmentContext], Environment]
@@ -120,6 +122,7 @@ class EnvironmentSpec(Spec):
     baselines: tuple[str, ...] = ()
     defaults: Mapping[str, object] = attrs.field(factory=dict)
     truncates: bool = False
+    expert_solves: float = 1.0
 
 
 @attrs.frozen(kw_only=True)

@@ -48,6 +48,13 @@ def installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
                 config=MazeConfig,
                 stages=("key", "door"),
             ),
+            EnvironmentSpec(
+                name="ice",
+                factory=lambda config, context: Maze(config),
+                config=MazeConfig,
+                stages=("key", "door"),
+                expert_solves=0.1,
+            ),
             spec("lamps-blank", BlankAction),
             spec("lamps-remember", Remembers),
             spec("lamps-lost", NeverBuilt),
@@ -96,6 +103,14 @@ def test_an_environment_is_examined_by_the_same_laws(check) -> None:
     assert answer.row("spawns").split()[0] == "failed"
     assert answer.row("expert-solves").split()[0] == "ok"
     assert answer.code == 1
+
+
+def test_a_spec_says_how_often_its_expert_succeeds(check) -> None:
+    slippery = ("horizon=8", "slip=0.5", *FEW)
+    maze = check("maze", "--kind", "environment", *slippery)
+    assert maze.row("expert-solves").split()[0] == "failed"
+    assert "`expert_solves` in the spec" in maze.out
+    assert check("ice", *slippery).row("expert-solves").split()[0] == "ok"
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ def _subject(registry: Registry, kind: Kind, offer: Offer[Any], words: Sequence[
         config=config,
         recipe=Installed(offer.plugin, spec.name, config, settings.seed),
         truncates=spec.truncates,
+        expert_solves=spec.expert_solves,
     )
 
 

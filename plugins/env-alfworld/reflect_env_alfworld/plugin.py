@@ -32,6 +32,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         config=AlfworldConfig,
         version=3,
         summary="do a household task in a room told as text (ALFWorld), generated or real",
+        expert_solves=0.4,
         defaults={
             # an observation lists what was seen; the past would only make prompts longer
             "rollout.history": 0,

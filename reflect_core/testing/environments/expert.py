@@ -105,7 +105,7 @@ def expert_forgets(subject: EnvironmentSubject, effort: Effort) -> None:
 
 @law(
     cause="the expert is wrong, or runs out of turns; where it is meant to fail now and then, "
-    "say how often it succeeds: `expert_solves` in the contract",
+    "say how often it succeeds: `expert_solves` in the spec or the contract",
     look="expert_action",
     needs=["expert-is-legal", "accepts"],
 )
