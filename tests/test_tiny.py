@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import re
+import statistics
 import sys
 from pathlib import Path
 
@@ -204,14 +206,76 @@ def test_what_has_no_label_is_not_listed(name):
     assert 20 < nothing < 190
 
 
-def test_short_training_is_reproducible(tokenizer, monkeypatch):
+def test_the_text_of_the_shipped_weights_stays_as_it_was():
+    rng, digest = random.Random("shipped"), hashlib.sha256()
+    for number in range(60):
+        digest.update(tiny_text.make_example(rng, (number % 4) / 3).text.encode())
+    assert digest.hexdigest().startswith("570e1fbf5f2b3db8")
+
+
+def test_items_that_end_alike_do_so_farther_back_than_a_convolution_sees(tokenizer, model):
+    def shared(one, other):
+        pairs = zip(
+            reversed(tokenizer.encode(one)), reversed(tokenizer.encode(other)), strict=False
+        )
+        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+    rng, long, lists = random.Random(0), 0, 100
+    for _ in range(lists):
+        world = tiny_text.World(rng, 1.0, alike=1.0)
+        assert world.pick_family() == "tail"
+        items = world.items(8)
+        assert len(set(items)) == 8
+        nearest = [max(shared(one, other) for other in items if other != one) for one in items]
+        long += statistics.median(nearest) >= model.config.conv_L_cache
+    assert long > 0.6 * lists
+
+
+def test_the_rate_rises_anew_for_lists_that_end_alike():
+    settings = pretrain_tiny.Settings(alike_steps=1000)
+    rates = [settings.rate(step) for step in range(settings.whole)]
+    assert rates[: settings.steps] == [
+        pretrain_tiny.Settings().rate(step) for step in range(settings.steps)
+    ]
+    later = rates[settings.steps :]
+    assert later.index(max(later)) in range(90, 110)
+    assert 0.95e-3 < max(later) <= settings.alike_rate
+    assert later[0] < 0.02e-3 and later[-1] < 0.03e-3
+
+
+def test_look_ups_that_end_alike_come_after_all_else(tokenizer, monkeypatch):
+    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 60)
+    chances = []
+
+    def make_example(rng, level=1.0, skill=None, alike=0.0):
+        chances.append(alike)
+        return tiny_text.make_example(rng, level, skill, alike)
+
+    monkeypatch.setattr(pretrain_tiny, "make_example", make_example)
+    settings = pretrain_tiny.Settings(steps=10, alike_steps=5)
+    batches = pretrain_tiny.Batches(settings, tokenizer.backend_tokenizer, (0, 0, 0))
+    batches.pool(0, 9)
+    assert set(chances) == {0.0}
+    chances.clear()
+    batches.pool(1, 10)
+    assert 25 < sum(chance > 0 for chance in chances) < 47
+
+
+@pytest.mark.parametrize("alike_steps", [0, 2])
+def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
     monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
     settings = pretrain_tiny.Settings(
-        seed=3, steps=3, decay=1, warmup=1, tokens_per_batch=512, compiled=False
+        seed=3,
+        steps=3,
+        decay=1,
+        warmup=1,
+        tokens_per_batch=512,
+        compiled=False,
+        alike_steps=alike_steps,
     )
     first, facts = pretrain_tiny.train(settings, tokenizer)
     second, _ = pretrain_tiny.train(settings, tokenizer)
-    assert facts["step"] == 3
+    assert facts["step"] == 3 + alike_steps
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
     untrained = pretrain_tiny.build_model(3).state_dict()
@@ -221,10 +285,16 @@ def test_short_training_is_reproducible(tokenizer, monkeypatch):
 def test_training_goes_on_from_a_checkpoint(tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
     settings = pretrain_tiny.Settings(
-        seed=3, steps=4, decay=1, warmup=1, tokens_per_batch=512, compiled=False
+        seed=3,
+        steps=3,
+        decay=1,
+        warmup=1,
+        tokens_per_batch=512,
+        compiled=False,
+        alike_steps=2,
     )
     whole, _ = pretrain_tiny.train(settings, tokenizer)
     file = tmp_path / "run.pt"
-    pretrain_tiny.train(settings, tokenizer, checkpoint=file, stop_after=2)
+    pretrain_tiny.train(settings, tokenizer, checkpoint=file, stop_after=4)
     parted, _ = pretrain_tiny.train(settings, tokenizer, checkpoint=file)
     assert all(torch.equal(whole[key], parted[key]) for key in whole)

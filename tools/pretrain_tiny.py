@@ -28,7 +28,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import torch
 import transformers
-from tiny_text import LABELS, SKILLS, Draft, World, load_words, make_example
+from tiny_text import ALIKE, LABELS, MATCHING, SKILLS, Draft, World, load_words, make_example
 from tiny_text.skills.copying import records, repeating
 from tiny_text.skills.lookup import lookup_after, lookup_before
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -52,7 +52,11 @@ EXAMPLES_PER_POOL = 512
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the weights, besides the versions of the libraries."""
+    """What determines the weights, besides the versions of the libraries.
+
+    After ``steps`` there may be ``alike_steps`` more, in which three examples of five are look-ups
+    in lists most of whose items end alike, as ``read_helper.py`` and ``write_helper.py`` do.
+    """
 
     seed: int = 0
     steps: int = 10_000
@@ -67,9 +71,23 @@ class Settings:
     tokens_per_batch: int = 2048
     longest: int = 512
     compiled: bool = True
+    alike_steps: int = 0
+    alike_rate: float = 1e-3
+
+    @property
+    def whole(self) -> int:
+        """All steps."""
+        return self.steps + self.alike_steps
 
     def rate(self, step: int) -> float:
-        """The learning rate: warm-up, then constant, then a cosine down to a fiftieth."""
+        """The learning rate: warm-up, then constant, then a cosine down to a fiftieth.
+
+        On lists of items that end alike it rises anew, and falls by a cosine from the start.
+        """
+        if step >= self.steps:
+            done = step - self.steps
+            fall = 0.5 * (1 + math.cos(math.pi * done / self.alike_steps))
+            return self.alike_rate * min(1.0, (done + 1) / 100) * (0.02 + 0.98 * fall)
         rise = min(1.0, (step + 1) / self.warmup)
         gone = max(0.0, (step - (self.steps - self.decay)) / max(1, self.decay))
         return self.learning_rate * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * gone)))
@@ -205,11 +223,8 @@ class Batches(IterableDataset):
         """The batches of one pool, whose difficulty is that of ``step``."""
         settings = self.settings
         rng = random.Random(f"pool-{settings.seed}-{number}")
-        level = settings.level(step)
-        drafts = [
-            make_example(rng, level if rng.random() < 0.8 else level * rng.random())
-            for _ in range(EXAMPLES_PER_POOL)
-        ]
+        write = self.look_up if step >= settings.steps else self.example
+        drafts = [write(rng, settings.level(step)) for _ in range(EXAMPLES_PER_POOL)]
         examples = encode(self.tokenizer, drafts, rng)
         examples = [e for e in examples if len(e.ids) <= settings.longest and e.weights[1:].any()]
         examples.sort(key=lambda example: len(example.ids))
@@ -220,6 +235,18 @@ class Batches(IterableDataset):
             batches[-1].append(example)
         rng.shuffle(batches)
         return batches
+
+    @staticmethod
+    def example(rng: random.Random, level: float) -> Draft:
+        """One of any skill, sometimes an easier one."""
+        return make_example(rng, level if rng.random() < 0.8 else level * rng.random())
+
+    @staticmethod
+    def look_up(rng: random.Random, level: float) -> Draft:
+        """Three times of five a look-up among items most of which end alike."""
+        if rng.random() < 0.6:
+            return make_example(rng, level, rng.choice(MATCHING), ALIKE)
+        return make_example(rng, level)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, Position]]:
         """Yield ids, weights and the position after each batch."""
@@ -355,7 +382,7 @@ def export(
     if torch.get_num_threads() > 1:  # sums in another order end in other last bits
         command += f" --threads {torch.get_num_threads()}"
     done = int(facts["step"])
-    if done < settings.steps:
+    if done < settings.whole:
         command += f"    # stopped early, after step {done}"
     card = CARD.format(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -433,7 +460,7 @@ def train(
     parameters = list(model.parameters())
     targets = list(average.values())
     sources = list(model.state_dict().values())
-    last = min(settings.steps, stop_after or settings.steps)
+    last = min(settings.whole, stop_after or settings.whole)
     seconds_before, started, recent = facts["seconds"], time.perf_counter(), []
     for ids, weights, position in batches:
         if step >= last:
@@ -497,6 +524,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=defaults.steps, help="number of updates")
     parser.add_argument("--decay", type=int, default=defaults.decay, help="steps of the decay")
+    parser.add_argument(
+        "--alike-steps",
+        type=int,
+        default=defaults.alike_steps,
+        help="further updates on lists whose items end alike",
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--eager", action="store_true", help="do not compile the layers")
     parser.add_argument("--checkpoint", type=Path, help="file to save to and to go on from")
@@ -507,7 +540,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(options.threads)
     settings = Settings(
-        seed=options.seed, steps=options.steps, decay=options.decay, compiled=not options.eager
+        seed=options.seed,
+        steps=options.steps,
+        decay=options.decay,
+        compiled=not options.eager,
+        alike_steps=options.alike_steps,
     )
     if (options.out / "tokenizer.json").exists():
         tokenizer = PreTrainedTokenizerFast.from_pretrained(options.out)

@@ -36,8 +36,10 @@ from .vocabulary import LABELS, load_words, reserved_in
 from .world import World
 
 __all__ = [
+    "ALIKE",
     "COPY_WEIGHT",
     "LABELS",
+    "MATCHING",
     "NOTHING",
     "SKILLS",
     "Draft",
@@ -76,14 +78,25 @@ SKILLS: dict[Callable[[World], Draft], tuple[float, float]] = {
 EARLY = 0.12
 
 
+MATCHING = (lookup_after, lookup_after, lookup_told, lookup_before)
+"""What is practised on lists whose items end alike."""
+ALIKE = 0.7
+
+
 def make_example(
-    rng: random.Random, level: float = 1.0, skill: Callable[[World], Draft] | None = None
+    rng: random.Random,
+    level: float = 1.0,
+    skill: Callable[[World], Draft] | None = None,
+    alike: float = 0.0,
 ) -> Draft:
-    """Write one example of ``skill``, or of one drawn by its share, free of reserved names."""
+    """Write one example of ``skill``, or of one drawn by its share, free of reserved names.
+
+    ``alike`` is the chance that the items of a list end alike.
+    """
     if skill is None:
         shares = [share[level > EARLY] for share in SKILLS.values()]
         skill = rng.choices(tuple(SKILLS), shares)[0]
     while True:
-        draft = skill(World(rng, level))
+        draft = skill(World(rng, level, alike))
         if not reserved_in(draft.text):
             return draft

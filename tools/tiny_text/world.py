@@ -23,11 +23,13 @@ class World:
     ``level`` runs from 0 to 1 over the curriculum: few familiar words and short lists
     first, then made-up names of several tokens, look-alikes and long lists.  ``variety``
     rises sooner, from the plainest format to many: matching is learnt in one format first.
+    ``alike`` is the chance that the items of a list end alike, in several tokens.
     """
 
-    def __init__(self, rng: random.Random, level: float) -> None:
+    def __init__(self, rng: random.Random, level: float, alike: float = 0.0) -> None:
         self.rng = rng
         self.level = level
+        self.alike = alike
         self.variety = min(1.0, max(0.0, 2.5 * (level - 0.08)))
         self.words = load_words()
         self.used: set[str] = set()
@@ -140,6 +142,8 @@ class World:
 
     def pick_family(self) -> str:
         """A kind of items: alone, with endings, verbs, numbers, folders or near copies."""
+        if self.alike and self.chance(self.alike):
+            return "tail"
         if self.chance(0.85 - self.level * 2.0):
             return "plain"
         families = (
@@ -175,6 +179,31 @@ class World:
             return f"{verb} {self.rng.choice(names)}{self.rng.choice(ends)}"
 
         return make
+
+    def _tail(self, count: int) -> Callable[[], str]:
+        """Told apart by what stands before a shared end of several tokens."""
+        verbs = [self.word("verb") for _ in range(self.rng.randint(1, 3))]
+        verbs = verbs if self.chance(0.8) else [""]
+        tails = [self._long_tail() for _ in range(self.rng.choice((1, 1, 1, 2)))]
+        many = self.chance(0.7)
+        heads = [
+            self.made_up() if self.chance(0.6) else self.word("noun")
+            for _ in range(max(2, count if many else count // 2 + 1))
+        ]
+        link = self.rng.choice(("_", "_", "", " ", "-"))
+        extension = self.rng.choice((*EXTENSIONS, ""))
+
+        def make() -> str:
+            tail = self.rng.choice(tails)
+            head = "" if self.chance(0.05) else self.rng.choice(heads) + link
+            return f"{self.rng.choice(verbs)} {head}{tail}{extension}".strip()
+
+        return make
+
+    def _long_tail(self) -> str:
+        if self.chance(0.4):
+            return self.made_up() + self.rng.choice(("", "_")) + self.made_up()
+        return self.made_up() if self.chance(0.5) else self.word("noun")
 
     def _numbered(self, count: int) -> Callable[[], str]:
         names = self.names(max(1, min(4, count // 2)), self.rng.choice(("noun", "made")))
