@@ -261,10 +261,9 @@ def test_look_ups_that_end_alike_come_after_all_else(tokenizer, monkeypatch):
     assert 25 < sum(chance > 0 for chance in chances) < 47
 
 
-@pytest.mark.parametrize("alike_steps", [0, 2])
-def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
+def short_training(monkeypatch, alike_steps):
     monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
-    settings = pretrain_tiny.Settings(
+    return pretrain_tiny.Settings(
         seed=3,
         steps=3,
         decay=1,
@@ -273,6 +272,11 @@ def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
         compiled=False,
         alike_steps=alike_steps,
     )
+
+
+@pytest.mark.parametrize("alike_steps", [0, 2])
+def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
+    settings = short_training(monkeypatch, alike_steps)
     first, facts = pretrain_tiny.train(settings, tokenizer)
     second, _ = pretrain_tiny.train(settings, tokenizer)
     assert facts["step"] == 3 + alike_steps
@@ -283,16 +287,7 @@ def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
 
 
 def test_training_goes_on_from_a_checkpoint(tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
-    settings = pretrain_tiny.Settings(
-        seed=3,
-        steps=3,
-        decay=1,
-        warmup=1,
-        tokens_per_batch=512,
-        compiled=False,
-        alike_steps=2,
-    )
+    settings = short_training(monkeypatch, alike_steps=2)
     whole, _ = pretrain_tiny.train(settings, tokenizer)
     file = tmp_path / "run.pt"
     pretrain_tiny.train(settings, tokenizer, checkpoint=file, stop_after=4)
