@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import random
@@ -258,7 +259,7 @@ def test_look_ups_that_end_alike_come_after_all_else(tokenizer, monkeypatch):
     assert set(chances) == {0.0}
     chances.clear()
     batches.pool(1, 10)
-    assert 25 < sum(chance > 0 for chance in chances) < 47
+    assert 30 < sum(chance > 0 for chance in chances) < 54
 
 
 def short_training(monkeypatch, alike_steps):
@@ -293,3 +294,50 @@ def test_training_goes_on_from_a_checkpoint(tokenizer, tmp_path, monkeypatch):
     pretrain_tiny.train(settings, tokenizer, checkpoint=file, stop_after=4)
     parted, _ = pretrain_tiny.train(settings, tokenizer, checkpoint=file)
     assert all(torch.equal(whole[key], parted[key]) for key in whole)
+
+
+def test_further_training_begins_from_the_weights_of_a_folder_and_says_so(
+    tokenizer, tmp_path, monkeypatch
+):
+    settings = short_training(monkeypatch, alike_steps=2)
+    seen = []
+    measured = dict.fromkeys(("lookup_after", "copying"), 0.5)
+    monkeypatch.setattr(pretrain_tiny, "measure", lambda *args, **kwargs: measured)
+    monkeypatch.setattr(
+        pretrain_tiny,
+        "make_example",
+        lambda *args: seen.append(args) or tiny_text.make_example(*args),
+    )
+    still = dataclasses.replace(settings, alike_rate=0.0)
+    state, facts = pretrain_tiny.train(still, tokenizer, base=FOLDER)
+    shipped = AutoModelForCausalLM.from_pretrained(FOLDER, dtype=torch.float32).state_dict()
+    assert all(torch.equal(state[key], shipped[key]) for key in shipped)
+    assert facts["step"] == settings.whole
+    assert any(len(args) == 4 for args in seen)  # from the first pool on, lists that end alike
+
+    moved, facts = pretrain_tiny.train(settings, tokenizer, base=FOLDER)
+    assert not all(torch.equal(moved[key], shipped[key]) for key in shipped)
+    before = (FOLDER / "README.md").read_text(encoding="utf-8")
+    pretrain_tiny.export(tmp_path, moved, tokenizer, settings, facts, before)
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    first, then = card.split("Then, from these weights")
+    assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in first
+    assert hashlib.sha256((tmp_path / WEIGHTS.name).read_bytes()).hexdigest() in then
+    assert "--base reflect_core/lm/tiny" in then and "--alike-steps 2" in then
+    assert "\n2 steps of up to 512 tokens" in then
+    assert card.count("## How it was made") == card.count("## Held-out skills") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "say how many by --alike-steps"),
+        (("--alike-steps", "5"), "has no model.safetensors"),
+    ],
+)
+def test_a_base_that_cannot_be_used_is_refused(tmp_path, capsys, words, why):
+    with pytest.raises(SystemExit) as stop:
+        pretrain_tiny.main(["--out", str(tmp_path / "out"), "--base", str(tmp_path), *words])
+    assert stop.value.code == 2
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()

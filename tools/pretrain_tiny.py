@@ -3,9 +3,10 @@
     python tools/pretrain_tiny.py --out reflect_core/lm/tiny --seed 0
 
 makes the tokenizer, trains the model on the synthetic text of ``tiny_text`` and writes
-both, with a model card, to the folder.  The number of steps is fixed, not the time, so the
-same seed repeats the run.  An interrupted run goes on from ``--checkpoint`` when that file
-exists.
+both, with a model card, to the folder.  With ``--base`` it goes on from weights made before,
+with ``--alike-steps`` more on lists whose items end alike; the card tells both commands.
+The number of steps is fixed, not the time, so the same seed repeats the run.  An interrupted
+run goes on from ``--checkpoint`` when that file exists.
 """
 
 from __future__ import annotations
@@ -16,19 +17,28 @@ import json
 import logging
 import math
 import os
-import platform
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import numpy as np
 import torch
-import transformers
-from tiny_text import ALIKE, LABELS, MATCHING, SKILLS, Draft, World, load_words, make_example
+from tiny_card import Making, model_card
+from tiny_text import (
+    ALIKE,
+    LABELS,
+    MATCHING,
+    SKILLS,
+    WRITING,
+    Draft,
+    World,
+    load_words,
+    make_example,
+)
 from tiny_text.skills.copying import records, repeating
 from tiny_text.skills.lookup import lookup_after, lookup_before
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -243,9 +253,10 @@ class Batches(IterableDataset):
 
     @staticmethod
     def look_up(rng: random.Random, level: float) -> Draft:
-        """Three times of five a look-up among items most of which end alike."""
-        if rng.random() < 0.6:
-            return make_example(rng, level, rng.choice(MATCHING), ALIKE)
+        """Seven times of ten a look-up or a copy among items most of which end alike."""
+        kind = rng.random()
+        if kind < 0.7:
+            return make_example(rng, level, rng.choice(MATCHING if kind < 0.4 else WRITING), ALIKE)
         return make_example(rng, level)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, Position]]:
@@ -309,60 +320,18 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-CARD = """---
-library_name: transformers
-pipeline_tag: text-generation
----
-
-# tiny
-
-A causal language model of {parameters:,} parameters: the base that `reflect` fine-tunes when
-no other model is named. It is small enough to train on a laptop's CPU. On its own it says
-nothing of use: it was taught operations on its context, not facts.
-
-- **Architecture**: LFM2, {layers} layers (short convolutions of width {kernel} and attention
-  by turns), width {width}, tied embeddings, weights in bfloat16.
-- **Tokenizer**: byte-level BPE, {vocabulary} entries. Spaces and digits are tokens of their
-  own, so a name is the same token sequence wherever it stands. `<|00|>` to `<|99|>` are
-  reserved label tokens; text tokenized with `split_special_tokens=True` never produces them.
-- **Data**: synthetic text, generated on the fly by `tools/tiny_text` from made-up names
-  and a list of common words. No module name of Python's standard library and no room of a
-  household occurs in it, and no example asks for an action toward a goal.
-- **Trained for contexts** of up to {longest} tokens.
-
-## How it was made
-
-    {command}
-
-{steps:,} steps of up to {batch:,} tokens ({tokens:,} tokens in all) with
-{optimizer}. It took {minutes:.0f} minutes on {threads} CPU thread(s), about
-{throughput:,.0f} tokens per second.
-
-Python {python}, torch {torch}, transformers {transformers}. Other versions or another
-processor may round differently and give other weights of the same quality.
-
-SHA-256 of `{weights_name}`: `{digest}`
-
-## Held-out skills
-
-Share of answers with every token right (greedy, {examples} fresh examples per skill at full
-difficulty, bfloat16 weights as shipped). An example often holds several answers; a copied
-sentence counts as one.
-
-| skill | what is asked | accuracy |
-|---|---|---|
-{rows}
-"""
-
-
 def export(
     folder: Path,
     state: dict[str, torch.Tensor],
     tokenizer: PreTrainedTokenizerFast,
     settings: Settings,
     facts: dict[str, float],
+    before: str = "",
 ) -> dict[str, float]:
-    """Write weights in bfloat16, tokenizer and model card; return the measured skills."""
+    """Write weights in bfloat16, tokenizer and model card; return the measured skills.
+
+    ``before`` is the card of the weights from which the training began.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(settings.seed)
     model.load_state_dict(state)
@@ -374,42 +343,11 @@ def export(
     examples = 200
     skills = measure(model.float(), tokenizer.backend_tokenizer, examples=examples)
     docs = {skill.__name__: (skill.__doc__ or "").split("\n")[0] for skill in SKILLS}
-    command = f"python tools/pretrain_tiny.py --out reflect_core/lm/tiny --seed {settings.seed}"
-    defaults = asdict(Settings())
-    for key, value in asdict(settings).items():
-        if key != "seed" and value != defaults[key]:
-            command += " --eager" if key == "compiled" else f" --{key.replace('_', '-')} {value}"
-    if torch.get_num_threads() > 1:  # sums in another order end in other last bits
-        command += f" --threads {torch.get_num_threads()}"
-    done = int(facts["step"])
-    if done < settings.whole:
-        command += f"    # stopped early, after step {done}"
-    card = CARD.format(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        layers=model.config.num_hidden_layers,
-        kernel=model.config.conv_L_cache,
-        width=model.config.hidden_size,
-        vocabulary=VOCABULARY,
-        longest=settings.longest,
-        command=command,
-        steps=done,
-        batch=settings.tokens_per_batch,
-        tokens=int(facts["tokens"]),
-        optimizer=f"AdamW (0.9, 0.98), peak learning rate {settings.learning_rate}",
-        minutes=facts["seconds"] / 60,
-        threads=torch.get_num_threads(),
-        throughput=facts["tokens"] / max(1.0, facts["seconds"]),
-        python=platform.python_version(),
-        torch=torch.__version__,
-        transformers=transformers.__version__,
-        weights_name=WEIGHTS_NAME,
-        digest=sha256(folder / WEIGHTS_NAME),
-        examples=examples,
-        rows="\n".join(
-            f"| `{name}` | {docs[name]} | {value:.3f} |"
-            for name, value in skills.items()
-            if not math.isnan(value)
-        ),
+    making = Making(
+        settings, settings.steps if before else 0, facts, sha256(folder / WEIGHTS_NAME), before
+    )
+    card = model_card(
+        model, making, [(name, docs[name], value) for name, value in skills.items()], examples
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
     return skills
@@ -419,12 +357,23 @@ def train(
     settings: Settings,
     tokenizer: PreTrainedTokenizerFast,
     checkpoint: Path | None = None,
+    base: Path | None = None,
     evaluate_every: int = 500,
     checkpoint_every: int = 300,
     stop_after: int | None = None,
 ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
-    """Train and return the averaged weights and the facts of the run."""
+    """Train and return the averaged weights and the facts of the run.
+
+    With ``base``, a folder that this has written, only the steps on items that end alike are
+    trained, from its weights.
+    """
     model = build_model(settings.seed)
+    step, position = 0, (0, 0, 0)
+    if base is not None:
+        known = Lfm2ForCausalLM.from_pretrained(base, dtype=torch.float32)
+        model.load_state_dict(known.state_dict())
+        step = settings.steps
+        position = (settings.steps, settings.steps, 0)  # fewer pools than steps: none is met again
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     plain = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -437,7 +386,6 @@ def train(
         betas=(0.9, 0.98),
     )
     average = {key: value.detach().clone() for key, value in model.state_dict().items()}
-    step, position = 0, (0, 0, 0)
     facts = {"seconds": 0.0, "tokens": 0.0, "step": 0.0}
     if checkpoint is not None and checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -532,6 +480,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--eager", action="store_true", help="do not compile the layers")
+    parser.add_argument(
+        "--base", type=Path, help="a folder written before: train only --alike-steps, from there"
+    )
     parser.add_argument("--checkpoint", type=Path, help="file to save to and to go on from")
     parser.add_argument(
         "--export-only", action="store_true", help="write what --checkpoint holds, and stop"
@@ -546,17 +497,26 @@ def main(argv: Sequence[str] | None = None) -> None:
         compiled=not options.eager,
         alike_steps=options.alike_steps,
     )
-    if (options.out / "tokenizer.json").exists():
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.out)
+    before = ""
+    if options.base:
+        if options.alike_steps < 1:
+            parser.error("--base trains only the further steps: say how many by --alike-steps")
+        if not (options.base / WEIGHTS_NAME).exists():
+            parser.error(f"--base: {options.base} has no {WEIGHTS_NAME}; name a folder of --out")
+        before = (options.base / "README.md").read_text(encoding="utf-8")
+    known = options.base or options.out
+    if (known / "tokenizer.json").exists():
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(known)
     else:
         tokenizer = build_tokenizer(settings.seed)
+    if not (options.out / "tokenizer.json").exists():
         tokenizer.save_pretrained(options.out)
     if options.export_only:
         saved = torch.load(options.checkpoint, weights_only=True)
         state, facts = saved["average"], saved["facts"]
     else:
-        state, facts = train(settings, tokenizer, options.checkpoint)
-    skills = export(options.out, state, tokenizer, settings, facts)
+        state, facts = train(settings, tokenizer, options.checkpoint, options.base)
+    skills = export(options.out, state, tokenizer, settings, facts, before)
     print(json.dumps(skills, indent=1))
     print(f"{int(facts['step'])} steps took {facts['seconds'] / 60:.1f} minutes")
 

@@ -42,6 +42,7 @@ __all__ = [
     "MATCHING",
     "NOTHING",
     "SKILLS",
+    "WRITING",
     "Draft",
     "World",
     "load_words",
@@ -79,7 +80,8 @@ EARLY = 0.12
 
 
 MATCHING = (lookup_after, lookup_after, lookup_told, lookup_before)
-"""What is practised on lists whose items end alike."""
+WRITING = (repeating, copying, conditional, sections, inverse)
+"""What is practised on lists whose items end alike: to name their labels, and to write them."""
 ALIKE = 0.7
 
 

@@ -98,6 +98,8 @@ class World:
 
     def names(self, count: int, style: str | None = None) -> list[str]:
         """Distinct names of one style, or of mixed styles."""
+        if style is None and self.alike and self.chance(self.alike):
+            return self.items(count, "tail")
         if style is None:
             style = self.pick_style()
         found: dict[str, None] = {}
@@ -181,7 +183,7 @@ class World:
         return make
 
     def _tail(self, count: int) -> Callable[[], str]:
-        """Told apart by what stands before a shared end of several tokens."""
+        """Told apart by what stands before a shared end of several tokens, or amid two."""
         verbs = [self.word("verb") for _ in range(self.rng.randint(1, 3))]
         verbs = verbs if self.chance(0.8) else [""]
         tails = [self._long_tail() for _ in range(self.rng.choice((1, 1, 1, 2)))]
@@ -192,11 +194,13 @@ class World:
         ]
         link = self.rng.choice(("_", "_", "", " ", "-"))
         extension = self.rng.choice((*EXTENSIONS, ""))
+        starts = [f"{self.word('noun')}_", ""] if self.chance(0.3) else [""]
 
         def make() -> str:
             tail = self.rng.choice(tails)
             head = "" if self.chance(0.05) else self.rng.choice(heads) + link
-            return f"{self.rng.choice(verbs)} {head}{tail}{extension}".strip()
+            verb, start = self.rng.choice(verbs), self.rng.choice(starts)
+            return f"{verb} {start}{head}{tail}{extension}".strip()
 
         return make
 
