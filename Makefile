@@ -50,8 +50,10 @@ reference: $(VENV)/.installed-test
 	$(bin)/python tools/reference.py
 
 bench-demo: $(VENV)/.installed-test
-	$(bin)/reflect ablate --env filesys --seeds 0,1,2,3,4 --out runs/bench-demo \
-		--arms random,filesys-unseen-name,filesys-shared-characters,warmup,warmup-equal
+	$(bin)/reflect ablate --env filesys --seeds 0,1,2 --out runs/bench-demo \
+		--arms random,filesys-unseen-name,filesys-shared-characters,impatient,explorer,warmup,warmup-equal \
+		--arm "impatient=policy=expert reflector=none teach.episodes=0" \
+		--arm "explorer=policy=expert env.expert=explorer reflector=none teach.episodes=0"
 	for kind in md json svg; do cp runs/bench-demo/ablation.$$kind benchmarks/demo.$$kind; done
 
 bench-ablate: $(VENV)/.installed-test

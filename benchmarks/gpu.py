@@ -27,7 +27,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from reflect_core import config, plugins
 from reflect_core.baselines import ExpertReflector
 from reflect_core.lm.policy import LmPolicy
-from reflect_core.lm.pool import TINY
+from reflect_core.lm.shipped import TINY
 from reflect_core.progress import QuietProgress
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session

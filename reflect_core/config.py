@@ -18,6 +18,7 @@ import attrs
 import tomli_w
 
 from reflect_core.errors import ConfigError, choices, suggest
+from reflect_core.lm.shipped import tiny_digest
 from reflect_core.options import Key, check, from_text, options, plain, to_toml
 from reflect_core.plugins import KINDS, Offer, Registry
 from reflect_core.settings import Part, Settings
@@ -112,6 +113,8 @@ def versions(registry: Registry, settings: Settings) -> dict[str, object]:
         offer = registry.find(kind, getattr(settings, section).name)
         found[offer.distribution] = offer.version
         found[f"{section}-{offer.spec.name}"] = offer.spec.version
+    if settings.model.name == "tiny":
+        found["model-tiny"] = tiny_digest()
     return found
 
 

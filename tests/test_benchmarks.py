@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from small_runs import SMALL
 
 from reflect_core import report
 
@@ -60,3 +62,31 @@ def test_a_model_from_a_configuration_is_timed_in_every_part() -> None:
     ]  # fmt: skip
     assert all(float(row[2].replace(",", "")) > 0 for row in rows)
     assert "bfloat16; LoRA of rank 16" in done.stdout
+
+
+def test_what_is_named_is_looked_up_by_both_policies_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = [*SMALL, "env.corpus=synthetic", "teach.episodes=20", "env.invented_lessons=50"]
+    subprocess.run(
+        [sys.executable, "-m", "reflect_core", "run", "--env", "filesys", "--out", run, *words],
+        check=True,
+        capture_output=True,
+    )
+    module = benchmark("filesys_lookup")
+    monkeypatch.setattr(module, "EPISODES", {"explorer": 12, "impatient": 24})
+    module.look_up(run)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0].removeprefix(f"{run}, ") for line in lines] == [
+        f"{expert}'s way, {policy}"
+        for expert in ("explorer", "impatient")
+        for policy in ("warmup", "policy")
+    ]
+    for line in lines:
+        told = dict(re.findall(r"([a-z, ]+) ([\d.]+) \(\d+\)", line.split(": ")[1]))
+        kinds = {kind.removeprefix(", ") for kind in told}
+        assert {"file", "folder"} <= kinds
+        assert ("two ways, back" in kinds) is ("impatient" in line)
+        assert all(0 <= float(value) <= 1 for value in told.values())
+    assert re.search(r"\bfile [\d.]+ \(12\)", lines[0])  # the explorer ends each way so

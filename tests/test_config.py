@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import attrs
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from reflect_core import ConfigError, PluginError, config
 from reflect_core.hookspecs import NoConfig
+from reflect_core.lm.shipped import TINY
 from reflect_core.options import NONE
 from reflect_core.settings import (
     EvalSettings,
@@ -248,6 +250,14 @@ def test_recorded_versions_do_not_configure() -> None:
     text = config.dump(settings, config.versions(REGISTRY, settings))
     assert 'reflect-fake = "0.1.0"' in text
     assert config.loads(REGISTRY, text) == settings
+
+
+def test_the_weights_of_tiny_are_recorded_and_no_other_models() -> None:
+    weights = (TINY / "model.safetensors").read_bytes()
+    recorded = config.versions(REGISTRY, resolve())
+    assert recorded["model-tiny"] == hashlib.sha256(weights).hexdigest()[:16]
+    other = resolve(model="gpt2-xl")
+    assert "model-tiny" not in config.versions(REGISTRY, other)
 
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from reflect_core.errors import ModelError
 from reflect_core.lm.encode import Encoder
 from reflect_core.lm.labels import choose_labels
-from reflect_core.lm.pool import TINY
+from reflect_core.lm.shipped import TINY
 from reflect_core.prompt import draw_menu, policy_segments
 from reflect_core.records import Draws, Observation, State, Task
 

@@ -23,10 +23,10 @@ from reflect_core.errors import CheckpointError, ConfigError, ModelError
 from reflect_core.lm.encode import Encoder
 from reflect_core.lm.meter import Meter
 from reflect_core.lm.quiet import quiet
+from reflect_core.lm.shipped import TINY
 from reflect_core.settings import ModelSettings
 from reflect_core.streams import stream_seed
 
-TINY = Path(__file__).parent / "tiny"
 FULL_TUNING_BELOW = 50_000_000
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ADAPTER_WEIGHTS = "adapter_model.safetensors"

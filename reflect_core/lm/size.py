@@ -13,8 +13,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from reflect_core.lm.pool import FULL_TUNING_BELOW, TINY
+from reflect_core.lm.pool import FULL_TUNING_BELOW
 from reflect_core.lm.quiet import quiet
+from reflect_core.lm.shipped import TINY
 from reflect_core.settings import ModelSettings
 
 __all__ = ["local_tokenizer", "parameters"]

@@ -46,6 +46,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         version=2,
         stages=STAGES,
         baselines=("filesys-unseen-name", "filesys-shared-characters"),
+        expert_solves=0.2,
         defaults={
             # an observation holds all that matters; the past would only make prompts longer
             "rollout.history": 0,
@@ -53,12 +54,30 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "rollout.max_reflection_tokens": 48,
             # RL has tasks of its own, on made-up names
             "teach.share": 1.0,
+            # a teacher with a habit that RL can undo; the games that it loses are left out
+            "env.expert": "impatient",
+            "teach.episodes": 4000,
+            # the library's own trees are less deep in train than those of test
+            "env.invented_lessons": 1500,
             # names are new to the reflector: one that is garbled is no file, and is written anew
             "reflector.tries": 8,
+            "rollout.reflection_temperature": 0.5,
+            "sft.reflector_updates": 260,
             # files of similar names stand side by side; to take the named one wants practice
-            "sft.policy_updates": 120,
-            # most mistakes end the episode at once: earlier turns had little part in them
-            "trainer.gae_lambda": 0.0,
+            "sft.policy_updates": 180,
+            "sft.policy_lr": 1.5e-3,
+            # RL must undo a habit, in few iterations, and leave what else was learnt as it is
+            "train.iterations": 8,
+            "train.valid_every": 8,
+            "trainer.lr": 5e-4,
+            "trainer.anneal_lr": True,
+            "trainer.update_epochs": 1,
+            "trainer.target_kl": None,
+            "trainer.kl_coef": 0.1,
+            "trainer.vf_coef": 0.1,
+            "trainer.ent_coef": 0.0,
+            # what giving up costs shows some turns later
+            "trainer.gae_lambda": 0.7,
         },
     )
 
