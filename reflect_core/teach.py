@@ -172,7 +172,7 @@ def teach(
             "the expert solved none of the tasks",
             why=f"{settings.episodes} episodes, none successful"
             + (f"; {lesson.failures[0]}" if lesson.failures else ""),
-            then="check the environment's expert",
+            then="let it show more (teach.episodes), or check the environment's expert",
         )
     return lesson
 
