@@ -19,18 +19,17 @@ from statistics import mean
 import attrs
 
 from reflect_core import folders, plugins
+from reflect_core.errors import ReflectError
 from reflect_core.progress import QuietProgress
 from reflect_core.records import Draws, State
 from reflect_core.rollout import evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
-from reflect_core.settings import Settings
 from reflect_core.teach import Walk
 
 Turn = tuple[State, str, Draws]
-EPISODES = {"explorer": 500}
-"""How many ways of an expert are looked at; of another than the explorer OTHERS."""
-OTHERS = 150
+EXPLORERS, OTHERS = 500, 150
+"""How many ways of the explorer are looked at, and of another expert."""
 
 
 def turns(session: Session, episodes: int) -> Iterator[tuple[Turn, str]]:
@@ -73,13 +72,15 @@ def probabilities(session: Session, asked: list[tuple[Turn, str]]) -> dict[str, 
 def look_up(run: Path) -> None:
     """Print one line for each policy that the run has."""
     registry = plugins.load()
-    settings: Settings = folders.open_run(run, registry)
+    settings = folders.open_run(run, registry)
+    if settings.env.name != "filesys":
+        sys.exit(f"{run} is a run of {settings.env.name}: name one of filesys")
     for expert in dict.fromkeys(("explorer", settings.env.options.expert)):
         options = attrs.evolve(settings.env.options, expert=expert)
         its = attrs.evolve(settings, env=attrs.evolve(settings.env, options=options))
         session = Session(RunFolder(run), its, registry, QuietProgress())
         try:
-            asked = list(turns(session, EPISODES.get(expert, OTHERS)))
+            asked = list(turns(session, EXPLORERS if expert == "explorer" else OTHERS))
             for policy in (RunFolder(run).warmup, RunFolder(run).policy):
                 if not policy.exists():
                     continue
@@ -95,4 +96,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     for name in sys.argv[1:]:
-        look_up(Path(name))
+        try:
+            look_up(Path(name))
+        except ReflectError as error:
+            sys.exit(f"Error: {error}")

@@ -75,7 +75,8 @@ def test_what_is_named_is_looked_up_by_both_policies_of_a_run(
         capture_output=True,
     )
     module = benchmark("filesys_lookup")
-    monkeypatch.setattr(module, "EPISODES", {"explorer": 12, "impatient": 24})
+    monkeypatch.setattr(module, "EXPLORERS", 12)
+    monkeypatch.setattr(module, "OTHERS", 24)
     module.look_up(run)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(": ")[0].removeprefix(f"{run}, ") for line in lines] == [

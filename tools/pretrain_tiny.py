@@ -501,8 +501,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.base:
         if options.alike_steps < 1:
             parser.error("--base trains only the further steps: say how many by --alike-steps")
-        if not (options.base / WEIGHTS_NAME).exists():
-            parser.error(f"--base: {options.base} has no {WEIGHTS_NAME}; name a folder of --out")
+        for name in (WEIGHTS_NAME, "README.md"):
+            if not (options.base / name).exists():
+                parser.error(f"--base: {options.base} has no {name}; name a folder of --out")
         before = (options.base / "README.md").read_text(encoding="utf-8")
     known = options.base or options.out
     if (known / "tokenizer.json").exists():
