@@ -13,9 +13,14 @@ from pathlib import Path
 
 import pretrain_tiny
 import pytest
+import tiny_batches
 import tiny_text
 import torch
 from safetensors import safe_open
+from tiny_batches import Batches
+from tiny_measure import measure
+from tiny_model import build_model
+from tiny_settings import Settings
 from tiny_text.skills import lookup
 from tiny_text.skills.copying import story
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -130,9 +135,7 @@ def test_cached_generation_equals_uncached(tokenizer, model):
 ])  # fmt: skip
 def test_held_out_look_up(tokenizer, model, name, level, floor):
     skill = getattr(lookup, name)
-    measured = pretrain_tiny.measure(
-        model, tokenizer.backend_tokenizer, level=level, examples=48, skills=[skill]
-    )
+    measured = measure(model, tokenizer.backend_tokenizer, level=level, examples=48, skills=[skill])
     assert measured[name] >= floor
 
 
@@ -146,7 +149,7 @@ def test_text_has_no_module_and_no_room():
     modules = {name.lower() for name in sys.stdlib_module_names}
     rooms = {"kitchen", "bathroom", "bedroom", "living room", "livingroom"}
     rng = random.Random(12)
-    alike = [pretrain_tiny.Batches.look_up(rng, 1.0) for _ in range(1000)]
+    alike = [Batches.look_up(rng, 1.0) for _ in range(1000)]
     for draft in drafts(3000) + alike:
         text = draft.text.lower()
         words = set(re.findall(r"[a-z]+", text)) | set(re.findall(r"[a-z_][a-z_0-9]*", text))
@@ -163,8 +166,10 @@ def test_a_reserved_name_is_noticed():
 
 
 def test_tools_stand_alone():
-    sources = [*(ROOT / "tools" / "tiny_text").rglob("*.py"), ROOT / "tools" / "pretrain_tiny.py"]
-    assert len(sources) > 5
+    tools = ROOT / "tools"
+    parts = [*tools.glob("tiny_*.py"), tools / "pretrain_tiny.py"]
+    sources = [*(tools / "tiny_text").rglob("*.py"), *parts]
+    assert len(parts) > 4 and len(sources) > 10
     for path in sources:
         source = path.read_text(encoding="utf-8")
         imports = re.findall(r"^\s*(?:from|import)\s+([\w.]+)", source, flags=re.MULTILINE)
@@ -215,7 +220,7 @@ def test_the_text_of_the_shipped_weights_stays_as_it_was():
         digest.update(tiny_text.make_example(rng, (number % 4) / 3).text.encode())
     assert digest.hexdigest().startswith("570e1fbf5f2b3db8")
     for _ in range(60):
-        digest.update(pretrain_tiny.Batches.look_up(rng, 1.0).text.encode())
+        digest.update(Batches.look_up(rng, 1.0).text.encode())
     assert digest.hexdigest().startswith("2c29371fd6554004")
 
 
@@ -238,11 +243,9 @@ def test_items_that_end_alike_do_so_farther_back_than_a_convolution_sees(tokeniz
 
 
 def test_the_rate_rises_anew_for_lists_that_end_alike():
-    settings = pretrain_tiny.Settings(alike_steps=1000)
+    settings = Settings(alike_steps=1000)
     rates = [settings.rate(step) for step in range(settings.whole)]
-    assert rates[: settings.steps] == [
-        pretrain_tiny.Settings().rate(step) for step in range(settings.steps)
-    ]
+    assert rates[: settings.steps] == [Settings().rate(step) for step in range(settings.steps)]
     later = rates[settings.steps :]
     assert later.index(max(later)) in range(90, 110)
     assert 0.95e-3 < max(later) <= settings.alike_rate
@@ -250,16 +253,16 @@ def test_the_rate_rises_anew_for_lists_that_end_alike():
 
 
 def test_look_ups_that_end_alike_come_after_all_else(tokenizer, monkeypatch):
-    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 60)
+    monkeypatch.setattr(tiny_batches, "EXAMPLES_PER_POOL", 60)
     chances = []
 
     def make_example(rng, level=1.0, skill=None, alike=0.0):
         chances.append(alike)
         return tiny_text.make_example(rng, level, skill, alike)
 
-    monkeypatch.setattr(pretrain_tiny, "make_example", make_example)
-    settings = pretrain_tiny.Settings(steps=10, alike_steps=5)
-    batches = pretrain_tiny.Batches(settings, tokenizer.backend_tokenizer, (0, 0, 0))
+    monkeypatch.setattr(tiny_batches, "make_example", make_example)
+    settings = Settings(steps=10, alike_steps=5)
+    batches = Batches(settings, tokenizer.backend_tokenizer, (0, 0, 0))
     batches.pool(0, 9)
     assert set(chances) == {0.0}
     chances.clear()
@@ -268,8 +271,8 @@ def test_look_ups_that_end_alike_come_after_all_else(tokenizer, monkeypatch):
 
 
 def short_training(monkeypatch, alike_steps):
-    monkeypatch.setattr(pretrain_tiny, "EXAMPLES_PER_POOL", 24)
-    return pretrain_tiny.Settings(
+    monkeypatch.setattr(tiny_batches, "EXAMPLES_PER_POOL", 24)
+    return Settings(
         seed=3,
         steps=3,
         decay=1,
@@ -288,7 +291,7 @@ def test_short_training_is_reproducible(tokenizer, monkeypatch, alike_steps):
     assert facts["step"] == 3 + alike_steps
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
-    untrained = pretrain_tiny.build_model(3).state_dict()
+    untrained = build_model(3).state_dict()
     assert any(not torch.equal(first[key], untrained[key]) for key in first)
 
 
@@ -309,7 +312,7 @@ def test_further_training_begins_from_the_weights_of_a_folder_and_says_so(
     measured = dict.fromkeys(("lookup_after", "copying"), 0.5)
     monkeypatch.setattr(pretrain_tiny, "measure", lambda *args, **kwargs: measured)
     monkeypatch.setattr(
-        pretrain_tiny,
+        tiny_batches,
         "make_example",
         lambda *args: seen.append(args) or tiny_text.make_example(*args),
     )

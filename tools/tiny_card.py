@@ -13,7 +13,7 @@ import torch
 import transformers
 
 if TYPE_CHECKING:
-    from pretrain_tiny import Settings
+    from tiny_settings import Settings
 
 SHIPPED = "reflect_core/lm/tiny"
 MADE, KNOWS = "## How it was made", "## Held-out skills"
