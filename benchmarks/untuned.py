@@ -4,8 +4,9 @@
 
 A base that was pre-trained on the sly for an environment would. Both players are the model as
 it was loaded, and every episode is played by a random legal policy too. Prints the table and
-whether the untuned model's success lies within random's 95% interval; ends with code 1 where
-it does not.
+whether the untuned model's success lies within random's 95% interval, above or below; ends with
+code 1 where it is not within. Only above speaks for a hidden warm-up: whoever plays argmax plays
+the same way every time, and may lose more often than chance does.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ def verdict(result: report.Report) -> tuple[bool, list[str]]:
     for row in result.rows:
         if row.name != "untuned":
             continue
-        inside = random.low <= row.success.estimate <= random.high
-        within &= inside
+        rate = row.success.estimate
+        where = "below" if rate < random.low else "above" if rate > random.high else "within"
+        within &= where == "within"
         lines.append(
-            f"untuned, {row.decoding}: {row.success.estimate:.1%} lies "
-            f"{'within' if inside else 'outside'} random's [{random.low:.1%}, {random.high:.1%}]"
+            f"untuned, {row.decoding}: {rate:.1%} lies {where} random's "
+            f"[{random.low:.1%}, {random.high:.1%}]"
         )
     return within, lines
 

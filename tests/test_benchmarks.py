@@ -25,8 +25,11 @@ def benchmark(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("won", "within"), [(0, True), (1, True), (6, False)])
-def test_an_untuned_model_above_chance_is_told(won: int, within: bool) -> None:
+@pytest.mark.parametrize(
+    ("chance", "won", "where"),
+    [(0, 0, "within"), (0, 1, "within"), (0, 6, "above"), (50, 45, "within"), (50, 20, "below")],
+)
+def test_an_untuned_model_above_or_below_chance_is_told(chance: int, won: int, where: str) -> None:
     def played(name: str, count: int) -> dict[str, Any]:
         return {
             "name": name, "title": name, "decoding": "sampled",
@@ -39,11 +42,11 @@ def test_an_untuned_model_above_chance_is_told(won: int, within: bool) -> None:
     evaluation = {
         "environment": {"name": "filesys", "version": 1},
         "split": "test",
-        "rows": [played("random", 0), played("untuned", won)],
+        "rows": [played("random", chance), played("untuned", won)],
     }
     answer, lines = benchmark("untuned").verdict(report.compare(evaluation))
-    assert answer is within
-    assert len(lines) == 1
+    assert answer is (where == "within")
+    assert len(lines) == 1 and f" lies {where} random's [" in lines[0]
 
 
 def test_a_model_from_a_configuration_is_timed_in_every_part() -> None:
