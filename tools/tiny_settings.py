@@ -10,8 +10,9 @@ from dataclasses import dataclass
 class Settings:
     """What determines the weights, besides the versions of the libraries.
 
-    After ``steps`` there may be ``alike_steps`` more, in which three examples of five are look-ups
-    in lists most of whose items end alike, as ``read_helper.py`` and ``write_helper.py`` do.
+    After ``steps`` there may be ``alike_steps`` more, in which seven examples of ten are look-ups
+    or copies in lists most of whose items end alike, as ``read_helper.py`` and
+    ``write_helper.py`` do.
     """
 
     seed: int = 0
