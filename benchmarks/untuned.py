@@ -5,8 +5,8 @@
 A base that was pre-trained on the sly for an environment would. Both players are the model as
 it was loaded, and every episode is played by a random legal policy too. Prints the table and
 whether the untuned model's success lies within random's 95% interval, above or below; ends with
-code 1 where it is not within. Only above speaks for a hidden warm-up: whoever plays argmax plays
-the same way every time, and may lose more often than chance does.
+code 1 where it is not within. Only above speaks for a hidden warm-up: an untaught model need not
+choose evenly, and may lose more often than chance does.
 """
 
 from __future__ import annotations
