@@ -74,7 +74,11 @@ def look_up(run: Path) -> None:
     registry = plugins.load()
     settings = folders.open_run(run, registry)
     if settings.env.name != "filesys":
-        sys.exit(f"{run} is a run of {settings.env.name}: name one of filesys")
+        raise ReflectError(
+            f"{run} is a run of {settings.env.name}",
+            why="only reflections of filesys name files and folders",
+            then="name a run of filesys",
+        )
     for expert in dict.fromkeys(("explorer", settings.env.options.expert)):
         options = attrs.evolve(settings.env.options, expert=expert)
         its = attrs.evolve(settings, env=attrs.evolve(settings.env, options=options))
@@ -92,11 +96,19 @@ def look_up(run: Path) -> None:
             session.close()
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Look up in every run named; what cannot be used is told, with code 2."""
     if len(sys.argv) < 2:
-        sys.exit(__doc__)
+        print(__doc__, file=sys.stderr)
+        return 2
     for name in sys.argv[1:]:
         try:
             look_up(Path(name))
         except ReflectError as error:
-            sys.exit(f"Error: {error}")
+            print(f"Error: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

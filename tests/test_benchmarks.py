@@ -94,3 +94,24 @@ def test_what_is_named_is_looked_up_by_both_policies_of_a_run(
         assert ("two ways, back" in kinds) is ("impatient" in line)
         assert all(0 <= float(value) <= 1 for value in told.values())
     assert re.search(r"\bfile [\d.]+ \(12\)", lines[0])  # the explorer ends each way so
+
+
+def test_a_run_that_has_no_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["teach.episodes=0", "train.iterations=0", "eval.episodes=1", "policy=random"]
+    subprocess.run(
+        [sys.executable, "-m", "reflect_core", "run", "--env", "taxi", "--out", run, *words,
+         "reflector=none"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    main = benchmark("filesys_lookup").main
+    for words, told in (([run], "name a run of filesys"), ([tmp_path / "none"], "no folder")):
+        monkeypatch.setattr(sys, "argv", ["filesys_lookup.py", *map(str, words)])
+        assert main() == 2
+        assert told in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["filesys_lookup.py"])
+    assert main() == 2
+    assert "RUN" in capsys.readouterr().err
