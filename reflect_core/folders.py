@@ -20,6 +20,8 @@ RUNS = Path("runs")
 CONFIG = "run.toml"
 MACHINE = "machine.json"
 """What a run began with, besides its settings."""
+ANY_RUN = "name a folder that reflect run made"
+"""Told where no run is."""
 
 
 def is_main_process() -> bool:
@@ -68,10 +70,13 @@ def open_run(folder: Path, registry: Registry) -> Settings:
     from reflect_core import config
 
     if not folder.exists():
-        raise CheckpointError(f"there is no folder {folder}", details=_known(folder))
+        raise CheckpointError(f"there is no folder {folder}", then=ANY_RUN, details=_known(folder))
     if not (folder / CONFIG).is_file():
         raise CheckpointError(
-            f"{folder} is not a run", why=f"it has no {CONFIG}", details=_known(folder)
+            f"{folder} is not a run",
+            why=f"it has no {CONFIG}",
+            then=ANY_RUN,
+            details=_known(folder),
         )
     return config.load(registry, folder / CONFIG)
 

@@ -221,8 +221,11 @@ def test_a_dry_run_shows_and_does_nothing(
         (["run", "--env", "maze", "--trianer", "ppo"], ["--trainer"]),
         (["run", "--env", "maze", "--seed", "x"], ["--seed", "'x' is not a valid integer"]),
         (["rum"], ["Did you mean 'run'"]),
-        (["run", "--resume", "nowhere"], ["there is no folder nowhere"]),
-        (["sft", "empty"], ["empty is not a run", "it has no run.toml"]),
+        (
+            ["run", "--resume", "nowhere"],
+            ["there is no folder nowhere", "a folder that reflect run made"],
+        ),
+        (["sft", "empty"], ["empty is not a run", "it has no run.toml", "that reflect run made"]),
         (["run", "--env", "maze", "--out", "full"], ["full is not empty"]),
         (["run", "--env", "maze", "--out", "full/file/run"], ["Not a directory", "--out"]),
         (["run", "--env", "maze", "--out", "full/file"], ["is a file"]),
