@@ -6,7 +6,7 @@ A base that was pre-trained on the sly for an environment would. Both players ar
 it was loaded, and every episode is played by a random legal policy too. Prints the table and
 whether the untuned model's success lies within random's 95% interval, above or below; ends with
 code 1 where it is not within. Only above speaks for a hidden warm-up: an untaught model need not
-choose evenly, and may lose more often than chance does.
+choose evenly, and may lose more often than chance does: see untuned_habits.py.
 """
 
 from __future__ import annotations

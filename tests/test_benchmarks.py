@@ -12,6 +12,8 @@ import pytest
 from small_runs import SMALL
 
 from reflect_core import report
+from reflect_core.errors import ReflectError
+from reflect_core.records import Choice, Draws, Observation, Task, Trajectory, Transition
 
 ROOT = Path(__file__).parents[1]
 
@@ -108,10 +110,75 @@ def test_a_run_that_has_no_files_is_refused(
         capture_output=True,
     )  # fmt: skip
     main = benchmark("filesys_lookup").main
-    for words, told in (([run], "name a run of filesys"), ([tmp_path / "none"], "no folder")):
-        monkeypatch.setattr(sys, "argv", ["filesys_lookup.py", *map(str, words)])
+    for named, told in ((run, "name a run of filesys"), (tmp_path / "none", "no folder")):
+        monkeypatch.setattr(sys, "argv", ["filesys_lookup.py", str(named)])
         assert main() == 2
         assert told in capsys.readouterr().err
     monkeypatch.setattr(sys, "argv", ["filesys_lookup.py"])
     assert main() == 2
     assert "RUN" in capsys.readouterr().err
+
+
+def untaught(tmp_path: Path, env: str) -> Path:
+    run = tmp_path / env
+    words = ["teach.episodes=0", "train.iterations=0", "eval.episodes=30", "reflector=none"]
+    subprocess.run(
+        [sys.executable, "-m", "reflect_core", "run", "--env", env, "--out", run, *words],
+        check=True,
+        capture_output=True,
+    )
+    return run
+
+
+def test_what_an_untaught_model_prefers_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = benchmark("untuned_habits")
+    monkeypatch.setattr(module, "ROUNDS", 1)
+    run = untaught(tmp_path, "frozenlake")
+    rows = {row.decoding: row for row in report.load(run).rows if row.name == "untuned"}
+    module.tell(run)
+    told = capsys.readouterr().out
+    # the same episodes as in the report, played again
+    for decoding in ("sampled", "argmax"):
+        assert f"untuned, {decoding}: {rows[decoding].success.estimate:.1%} [" in told
+    for shares in re.findall(r"places taken: (.+)", told):
+        assert sum(map(float, shares.split())) == pytest.approx(1, abs=0.003)
+        assert len(shares.split()) == 4
+    assert len(re.findall(r"(?:without a look|evenly): [\d.]+% .* of 30\b", told)) == 3
+
+
+def test_habits_are_drawn_as_often_as_they_were_seen() -> None:
+    module = benchmark("untuned_habits")
+
+    def turn(index: int, *menu: str) -> Transition:
+        return Transition(Observation("at a door", menu or ("a", "b", "c")), "", Choice(index), 0.0)
+
+    def played(*turns: Transition) -> Trajectory:
+        task = Task("t", "find the door", "test")
+        return Trajectory(0, task, None, turns, terminated=True, truncated=False, success=False)
+
+    assert module.places([played(turn(0), turn(2)), played(turn(2), turn(0))]) == [0.5, 0.0, 0.5]
+    with pytest.raises(ReflectError, match="2 different menus"):
+        module.places([played(turn(0), turn(0, "a", "b"))])
+
+    draws = [Draws(0, ("turn", number)) for number in range(400)]
+    choices = module.HabitPolicy([0.75, 0.0, 0.25]).act([], [], draws, greedy=True)
+    taken = [choice.index for choice in choices]
+    assert 260 < taken.count(0) < 340
+    assert taken.count(0) + taken.count(2) == 400
+
+
+def test_a_menu_that_changes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = untaught(tmp_path, "filesys")
+    module = benchmark("untuned_habits")
+    for words, told in (
+        ([run], "different menus"),
+        ([tmp_path / "none"], "no folder"),
+        ([], "RUN"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["untuned_habits.py", *map(str, words)])
+        assert module.main() == 2
+        assert told in capsys.readouterr().err

@@ -1,0 +1,117 @@
+"""Prints what an untuned model's preferences alone make of chance.
+
+    python benchmarks/untuned_habits.py RUN     (a folder that untuned.py has made)
+
+A model that nobody taught may prefer some places of the menu, and these may be bad ones. It plays
+its test episodes again, and its actions are counted by their place. Then a player that draws each
+place as often, and looks at nothing, plays the same episodes ten times, and so does one that draws
+evenly. Only where every turn offers the same actions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reflect_core import folders, plugins
+from reflect_core.baselines import SilentReflector
+from reflect_core.errors import ReflectError
+from reflect_core.progress import QuietProgress
+from reflect_core.records import Choice, Draws, State, Trajectory
+from reflect_core.rollout import evaluation_episodes
+from reflect_core.runfolder import RunFolder
+from reflect_core.session import Session
+from reflect_core.stats import wilson
+
+ROUNDS = 10
+
+
+class HabitPolicy:
+    """Draws a place of the menu by fixed probabilities, whatever the state is."""
+
+    def __init__(self, probabilities: Sequence[float]) -> None:
+        self.probabilities = tuple(probabilities)
+
+    def act(
+        self,
+        states: Sequence[State],
+        reflections: Sequence[str],
+        draws: Sequence[Draws],
+        *,
+        greedy: bool,
+    ) -> Sequence[Choice]:
+        """One choice per state; ``greedy`` changes nothing."""
+        places = len(self.probabilities)
+        return [
+            Choice(index=int(draw.stream("action").choice(places, p=self.probabilities)))
+            for draw in draws
+        ]
+
+
+def places(played: Sequence[Trajectory]) -> list[float]:
+    """How often each place of the menu was taken; shape (K,), sums to 1.
+
+    Raises:
+        ReflectError: Not all turns offer the same actions.
+    """
+    turns = [turn for trajectory in played for turn in trajectory.transitions]
+    menus = {turn.observation.legal_actions for turn in turns}
+    if len(menus) != 1:
+        raise ReflectError(
+            f"the turns of these episodes offer {len(menus)} different menus",
+            why="a place of the menu means the same only where the menu is always the same",
+            then="name a run of an environment with a fixed menu, as frozenlake or taxi",
+        )
+    counts = np.bincount([turn.choice.index for turn in turns], minlength=len(menus.pop()))
+    return [float(share) for share in counts / counts.sum()]
+
+
+def rate(played: Sequence[Trajectory]) -> str:
+    """Success with its interval, as text."""
+    found = wilson(sum(each.success for each in played), len(played))
+    return f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] of {len(played)}"
+
+
+def tell(run: Path) -> None:
+    """Print the model and the players without a model, for both decodings."""
+    registry = plugins.load()
+    settings = folders.open_run(run, registry)
+    session = Session(RunFolder(run), settings, registry, QuietProgress())
+    with contextlib.closing(session):
+        tasks, stage = session.tasks("test"), session.env_spec.stages[-1]
+        count = settings.eval.episodes
+        once = evaluation_episodes(tasks, count, seed=settings.seed, stage=stage)
+        often = evaluation_episodes(tasks, ROUNDS * count, seed=settings.seed, stage=stage)
+
+        def draws_by(probabilities: Sequence[float]) -> str:
+            player = session.collector(SilentReflector(), HabitPolicy(probabilities))
+            return rate(player.play(often, greedy=False).trajectories)
+
+        for decoding in ("sampled", "argmax"):
+            played = session.own_collector().play(once, greedy=decoding == "argmax").trajectories
+            shares = places(played)
+            print(f"untuned, {decoding}: {rate(played)}")
+            print(f"  places taken: {' '.join(f'{share:.3f}' for share in shares)}")
+            print(f"  drawn as often, without a look: {draws_by(shares)}", flush=True)
+        print(f"drawn evenly: {draws_by([1 / len(shares)] * len(shares))}")
+
+
+def main() -> int:
+    """Tell of the run named; what cannot be used is told, with code 2."""
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        tell(Path(sys.argv[1]))
+    except ReflectError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
