@@ -67,10 +67,10 @@ bench-taxi: $(VENV)/.installed-test
 
 bench-alfworld: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env alfworld --out runs/bench-alfworld \
-		--arms random,visitor,explorer,warmup \
+		--arms random,visitor,explorer,warmup,warmup-equal \
 		--arm "visitor=policy=expert reflector=none teach.episodes=0" \
 		--arm "explorer=policy=expert env.expert=explorer reflector=none teach.episodes=0" \
-		eval.decoding=sampled eval.episodes=200
+		eval.episodes=200
 	for kind in md json svg; do cp runs/bench-alfworld/ablation.$$kind benchmarks/alfworld.$$kind; done
 
 bench-endpoint: $(VENV)/.installed-test
