@@ -71,9 +71,11 @@ def places(played: Sequence[Trajectory]) -> list[float]:
 
 
 def rate(played: Sequence[Trajectory]) -> str:
-    """Success with its interval, as text."""
+    """Success with its interval, and how long an episode is, as text."""
     found = wilson(sum(each.success for each in played), len(played))
-    return f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] of {len(played)}"
+    turns = sum(each.turns for each in played) / len(played)
+    told = f"{found.estimate:.1%} [{found.low:.1%}, {found.high:.1%}] of {len(played)}"
+    return f"{told}, {turns:.2f} turns each"
 
 
 def tell(run: Path) -> None:

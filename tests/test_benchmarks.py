@@ -140,12 +140,14 @@ def test_what_an_untaught_model_prefers_is_told(
     module.tell(run)
     told = capsys.readouterr().out
     # the same episodes as in the report, played again
-    for decoding in ("sampled", "argmax"):
-        assert f"untuned, {decoding}: {rows[decoding].success.estimate:.1%} [" in told
+    for decoding, row in rows.items():
+        (line,) = re.findall(f"untuned, {decoding}: (.+)", told)
+        assert line.startswith(f"{row.success.estimate:.1%} [")
+        assert line.endswith(f" {row.mean_turns:.2f} turns each")
     for shares in re.findall(r"places taken: (.+)", told):
         assert sum(map(float, shares.split())) == pytest.approx(1, abs=0.003)
         assert len(shares.split()) == 4
-    assert len(re.findall(r"(?:without a look|evenly): [\d.]+% .* of 30\b", told)) == 3
+    assert len(re.findall(r"(?:without a look|evenly): [\d.]+% .* of 30, ", told)) == 3
 
 
 def test_habits_are_drawn_as_often_as_they_were_seen() -> None:
