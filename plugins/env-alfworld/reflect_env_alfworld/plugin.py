@@ -55,7 +55,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             # A few long steps for an iteration of many episodes. At most turns the action is
             # certain, and Adam would make much of the little there; `adam_eps` prevents it.
             "trainer.critic": "least-squares",
-            "trainer.lr": 5e-3,
+            "trainer.lr": 2.5e-3,
             "trainer.adam_eps": 1e-3,
             "trainer.keep_certain": 0.1,
             "trainer.minibatch_size": 256,
