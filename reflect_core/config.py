@@ -138,6 +138,8 @@ _FLAGS = {"seed": "seed", "negatives": "teach.negatives"}
 _WISHES = "in the defaults of environment"
 # a teacher is a reflector that also teaches
 _SECTION_KINDS = {kind.section: kind.name for kind in KINDS} | {"teacher": "reflector"}
+# an environment's own options are always known: a wrong one among them is a mistake
+_OTHER_PARTS = _SECTION_KINDS.keys() - {"env"}
 
 
 def _resolve(
@@ -210,7 +212,7 @@ def _put(
     """Check ``given`` and take it over. ``where`` names the source in messages."""
     for name, value in given.items():
         section = name.partition(".")[0]
-        if where.startswith(_WISHES) and section in _SECTION_KINDS and name not in known:
+        if where.startswith(_WISHES) and section in _OTHER_PARTS and name not in known:
             continue  # a wish for a part that was not chosen
         if name not in known:
             raise _unknown(name, known, where)

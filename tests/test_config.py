@@ -98,9 +98,10 @@ def test_an_environment_may_wish_for_other_parts() -> None:
     assert config.resolve(wishes, flags={"env": "maze", "policy": "lm"}).policy.name == "lm"
 
 
-def test_a_wrong_wish_is_an_error_that_names_the_environment() -> None:
+@pytest.mark.parametrize("wrong", ["train.iteration", "env.limits"])
+def test_a_wrong_wish_is_an_error_that_names_the_environment(wrong: str) -> None:
     with pytest.raises(ConfigError, match="defaults of environment 'maze'"):
-        config.resolve(registry(defaults={"train.iteration": 1}), flags={"env": "maze"})
+        config.resolve(registry(defaults={wrong: 1}), flags={"env": "maze"})
 
 
 @pytest.mark.parametrize(

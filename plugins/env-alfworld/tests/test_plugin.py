@@ -13,7 +13,6 @@ import pytest
 from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.plugin import reflect_environments
 
-from reflect_core import config, plugins
 from reflect_core.errors import ConfigError
 
 
@@ -71,13 +70,6 @@ def test_the_horizon_goes_with_the_games_where_none_is_chosen(
     options: dict[str, Any], turns: int
 ) -> None:
     assert AlfworldConfig(**options).turns == turns
-
-
-@pytest.mark.parametrize("trainer", ["ppo", "reinforce", "grpo"])
-def test_its_defaults_are_accepted_whatever_the_trainer(trainer: str) -> None:
-    made = config.resolve(plugins.load(), flags={"env": "alfworld", "trainer": trainer})
-    assert made.env.options.expert == "visitor"
-    assert made.trainer.options.lr == 5e-3
 
 
 def test_translations_go_to_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
