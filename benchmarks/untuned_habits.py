@@ -2,10 +2,10 @@
 
     python benchmarks/untuned_habits.py RUN     (a folder that untuned.py has made)
 
-A model that nobody taught may prefer some places of the menu, and these may be bad ones. It plays
-its test episodes again, and its actions are counted by their place. Then a player that draws each
-place as often, and looks at nothing, plays the same episodes ten times, and so does one that draws
-evenly. Only where every turn offers the same actions.
+A model that nobody taught may prefer some actions for their words, and these may be bad ones. It
+plays its test episodes again, and its actions are counted. Then a player that draws each action as
+often, and looks at nothing, plays the same episodes ten times, and so does one that draws evenly.
+Only where every turn offers the same actions; the menu has them in another order at every turn.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROUNDS = 10
 
 
 class HabitPolicy:
-    """Draws a place of the menu by fixed probabilities, whatever the state is."""
+    """Draws a legal action by fixed probabilities, whatever the state is."""
 
     def __init__(self, probabilities: Sequence[float]) -> None:
         self.probabilities = tuple(probabilities)
@@ -45,15 +45,15 @@ class HabitPolicy:
         greedy: bool,
     ) -> Sequence[Choice]:
         """One choice per state; ``greedy`` changes nothing."""
-        places = len(self.probabilities)
+        actions = len(self.probabilities)
         return [
-            Choice(index=int(draw.stream("action").choice(places, p=self.probabilities)))
+            Choice(index=int(draw.stream("action").choice(actions, p=self.probabilities)))
             for draw in draws
         ]
 
 
-def places(played: Sequence[Trajectory]) -> list[float]:
-    """How often each place of the menu was taken; shape (K,), sums to 1.
+def frequencies(played: Sequence[Trajectory]) -> list[float]:
+    """How often each of the K actions was taken; shape (K,), sums to 1.
 
     Raises:
         ReflectError: Not all turns offer the same actions.
@@ -62,9 +62,9 @@ def places(played: Sequence[Trajectory]) -> list[float]:
     menus = {turn.observation.legal_actions for turn in turns}
     if len(menus) != 1:
         raise ReflectError(
-            f"the turns of these episodes offer {len(menus)} different menus",
-            why="a place of the menu means the same only where the menu is always the same",
-            then="name a run of an environment with a fixed menu, as frozenlake or taxi",
+            f"the turns of these episodes offer {len(menus)} different sets of actions",
+            why="how often each was taken compares only where every turn offers the same",
+            then="name a run of frozenlake or taxi",
         )
     counts = np.bincount([turn.choice.index for turn in turns], minlength=len(menus.pop()))
     return [float(share) for share in counts / counts.sum()]
@@ -95,9 +95,9 @@ def tell(run: Path) -> None:
 
         for decoding in ("sampled", "argmax"):
             played = session.own_collector().play(once, greedy=decoding == "argmax").trajectories
-            shares = places(played)
+            shares = frequencies(played)
             print(f"untuned, {decoding}: {rate(played)}")
-            print(f"  places taken: {' '.join(f'{share:.3f}' for share in shares)}")
+            print(f"  actions taken: {' '.join(f'{share:.3f}' for share in shares)}")
             print(f"  drawn as often, without a look: {draws_by(shares)}", flush=True)
         print(f"drawn evenly: {draws_by([1 / len(shares)] * len(shares))}")
 

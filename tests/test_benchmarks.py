@@ -144,7 +144,7 @@ def test_what_an_untaught_model_prefers_is_told(
         (line,) = re.findall(f"untuned, {decoding}: (.+)", told)
         assert line.startswith(f"{row.success.estimate:.1%} [")
         assert line.endswith(f" {row.mean_turns:.2f} turns each")
-    for shares in re.findall(r"places taken: (.+)", told):
+    for shares in re.findall(r"actions taken: (.+)", told):
         assert sum(map(float, shares.split())) == pytest.approx(1, abs=0.003)
         assert len(shares.split()) == 4
     assert len(re.findall(r"(?:without a look|evenly): [\d.]+% .* of 30, ", told)) == 3
@@ -160,9 +160,10 @@ def test_habits_are_drawn_as_often_as_they_were_seen() -> None:
         task = Task("t", "find the door", "test")
         return Trajectory(0, task, None, turns, terminated=True, truncated=False, success=False)
 
-    assert module.places([played(turn(0), turn(2)), played(turn(2), turn(0))]) == [0.5, 0.0, 0.5]
-    with pytest.raises(ReflectError, match="2 different menus"):
-        module.places([played(turn(0), turn(0, "a", "b"))])
+    seen = [played(turn(0), turn(2)), played(turn(2), turn(0))]
+    assert module.frequencies(seen) == [0.5, 0.0, 0.5]
+    with pytest.raises(ReflectError, match="2 different sets"):
+        module.frequencies([played(turn(0), turn(0, "a", "b"))])
 
     draws = [Draws(0, ("turn", number)) for number in range(400)]
     choices = module.HabitPolicy([0.75, 0.0, 0.25]).act([], [], draws, greedy=True)
@@ -171,13 +172,13 @@ def test_habits_are_drawn_as_often_as_they_were_seen() -> None:
     assert taken.count(0) + taken.count(2) == 400
 
 
-def test_a_menu_that_changes_is_refused(
+def test_actions_that_change_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = untaught(tmp_path, "filesys")
     module = benchmark("untuned_habits")
     for words, told in (
-        ([run], "different menus"),
+        ([run], "different sets"),
         ([tmp_path / "none"], "no folder"),
         ([], "RUN"),
     ):
