@@ -3,7 +3,9 @@
 A table of success does not tell which of the two players fails. Here every turn is compared with
 what the expert would do: whether the reflection names its action, and whether the policy takes it.
 The expert shows one right way of perhaps several; to part from it is not always a mistake, which
-is why the episodes that failed are counted apart, by the last turn that did.
+is why the episodes that failed are counted apart, by the last turn that did. Where a reflection
+leaves a choice between actions, it is right if the expert's is among them; what the policy makes
+of such choices is counted too, since a habit shows there.
 
 Either player can be taken out: a policy that hears the expert shows its own mistakes alone, a
 reflector whose words are followed shows its own.
@@ -12,6 +14,7 @@ reflector whose words are followed shows its own.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +24,7 @@ import attrs
 from reflect_core.baselines import ExpertReflector, FollowPolicy
 from reflect_core.dropped import check_failures
 from reflect_core.errors import ReflectError
-from reflect_core.grounding import named_action
+from reflect_core.grounding import alternatives
 from reflect_core.protocols import Expert, Policy
 from reflect_core.records import Choice, Draws, State, Trajectory
 from reflect_core.rollout import Episode, evaluation_episodes
@@ -43,7 +46,7 @@ class Did(enum.Enum):
     """Which action the policy takes."""
 
     RIGHT = "the expert's"
-    NAMED = "the named one"
+    NAMED = "a named one"
     ANOTHER = "another"
 
 
@@ -58,7 +61,8 @@ class Turn:
         expert: What the expert would have done.
         advice: What it would have said.
         reflection: What the reflector said.
-        named: The legal action that this names, None if it names none.
+        named: The legal action that this names; several where it leaves a choice between them,
+            in its order, none where it names none.
         taken: What the policy did.
     """
 
@@ -68,7 +72,7 @@ class Turn:
     expert: str
     advice: str
     reflection: str
-    named: str | None
+    named: Sequence[str]
     taken: str
 
     @property
@@ -76,16 +80,16 @@ class Turn:
         """Which legal action the reflection names."""
         if not self.reflection:
             return Said.SILENT
-        if self.named is None:
+        if not self.named:
             return Said.NONE
-        return Said.RIGHT if self.named == self.expert else Said.ANOTHER
+        return Said.RIGHT if self.expert in self.named else Said.ANOTHER
 
     @property
     def did(self) -> Did:
         """Which action the policy takes."""
         if self.taken == self.expert:
             return Did.RIGHT
-        return Did.NAMED if self.taken == self.named else Did.ANOTHER
+        return Did.NAMED if self.taken in self.named else Did.ANOTHER
 
 
 @attrs.frozen
@@ -103,6 +107,22 @@ class Diagnosis:
     def counts(self) -> Counter[tuple[Said, Did]]:
         """Number of turns by what was said and what was done."""
         return Counter((turn.said, turn.did) for episode in self.episodes for turn in episode)
+
+    def choices(self) -> dict[int, list[int]]:
+        """What the policy takes where a reflection leaves the choice between two actions or more.
+
+        Returns:
+            By how many are named, K: the number of turns at which the first was taken, the second
+            and so on, and last at which it was none of them; K + 1 counts.
+        """
+        found: dict[int, list[int]] = {}
+        for turn in itertools.chain.from_iterable(self.episodes):
+            ways = len(turn.named)
+            if ways < 2:
+                continue
+            counts = found.setdefault(ways, [0] * (ways + 1))
+            counts[turn.named.index(turn.taken) if turn.taken in turn.named else ways] += 1
+        return found
 
     def partings(self) -> list[Turn | None]:
         """Of each failed episode the last turn that was not the expert's.
@@ -219,7 +239,6 @@ def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[
         if state.hint.given_up:
             continue  # there is nobody to compare with
         legal = turn.observation.legal_actions
-        index = named_action(turn.reflection, legal)
         turns.append(
             Turn(
                 trajectory.task.task_id,
@@ -228,7 +247,7 @@ def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[
                 state.hint.action,
                 state.hint.reflection,
                 turn.reflection,
-                None if index is None else legal[index],
+                [legal[index] for index in alternatives(turn.reflection, legal)],
                 turn.action,
             )
         )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["named_action", "names", "without_actions"]
+__all__ = ["alternatives", "named_action", "names", "without_actions"]
+
+_OR = re.compile(r",?\s+or\s+")
 
 
 def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
@@ -31,6 +33,26 @@ def named_action(reflection: str, legal_actions: Sequence[str]) -> int | None:
             if best is None or place > best:
                 best, chosen = place, index
     return chosen
+
+
+def alternatives(reflection: str, legal_actions: Sequence[str]) -> tuple[int, ...]:
+    """Indices of the legal actions between which a reflection leaves the choice, in its order.
+
+    They stand before its end, joined by "or"; the last is that of :func:`named_action`. One where
+    it leaves no choice, none where it names no action.
+
+    >>> alternatives("a was empty. It is shut: go to b or open c", ["go to a", "open c", "go to b"])
+    (2, 1)
+    """
+    found: tuple[int, ...] = ()
+    while (index := named_action(reflection, legal_actions)) is not None and index not in found:
+        action = legal_actions[index]
+        start = max(match.start() for match in re.finditer(_whole(action), reflection))
+        if found and not _OR.fullmatch(reflection, start + len(action)):
+            break
+        found = (index, *found)
+        reflection = reflection[:start]
+    return found
 
 
 def names(reflection: str, action: str) -> bool:

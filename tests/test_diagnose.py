@@ -119,10 +119,12 @@ Plans = Sequence[Sequence[tuple[Said, Did]]]
 planned_episodes = st.lists(st.tuples(entries, entries), min_size=8, max_size=8)
 
 
-def play_plans(run: Path, model_folder: Any, plans: Plans, **players: str) -> Diagnosis:
+def play_plans(
+    run: Path, model_folder: Any, plans: Plans, kind: type[Script] = Script, **players: str
+) -> Diagnosis:
     made = settings(model_folder("gpt2"), train={"iterations": 1})
     session = Scripted(RunFolder(run), made, lamps_registry(), QuietProgress())
-    session.script = Script({f"valid-{i}": plan for i, plan in enumerate(plans)})
+    session.script = kind({f"valid-{i}": plan for i, plan in enumerate(plans)})
     with contextlib.closing(session):
         return diagnose(session, split="valid", episodes=len(plans), greedy=False, **players)
 
@@ -145,9 +147,48 @@ def test_every_turn_is_what_the_players_made_it(run: Path, model_folder: Any, pl
 
 
 def test_an_episode_lost_beside_the_expert_has_no_parting() -> None:
-    turn = Turn("a", 0, "", "go", "Now: go", "Now: go", "go", "go")
+    turn = Turn("a", 0, "", "go", "Now: go", "Now: go", ["go"], "go")
     found = Diagnosis([[turn], [turn]], [False, True])
     assert found.partings() == [None]
+
+
+@attrs.define
+class Torn(Script):
+    """A reflector that leaves a choice; where the expert's is in it, and which is taken, varies."""
+
+    def says(self, state: State) -> str:
+        assert state.hint is not None
+        right, (said, _) = state.hint.action, self.entry(state)
+        two = (right, other(right)) if said is Said.RIGHT else (other(right), right)
+        return f"Now: {' or '.join(two)}"
+
+    def does(self, state: State) -> str:
+        _, did = self.entry(state)
+        first, second = self.says(state).removeprefix("Now: ").split(" or ")
+        return {Did.RIGHT: first, Did.NAMED: second}.get(did, other(first, second))
+
+
+@given(planned_episodes)
+@limits(max_examples=20, deadline=None)
+def test_what_is_taken_of_two_is_counted_and_both_are_right_to_name(
+    run: Path, model_folder: Any, plans: Plans
+) -> None:
+    found = play_plans(run, model_folder, plans, player="trained", kind=Torn)
+    did = Counter(did for plan in plans for _, did in plan)
+    assert found.choices() == {2: [did[Did.RIGHT], did[Did.NAMED], did[Did.ANOTHER]]}
+    assert {said for said, _ in found.counts()} == {Said.RIGHT}
+    lost = [turn for turn in found.partings() if turn]
+    assert all(turn.did is not Did.RIGHT for turn in lost)
+
+
+def test_choices_between_two_and_three_are_told_apart() -> None:
+    turns = [
+        Turn("a", number, "", "go", "Now: go", "Now", named, taken)
+        for number, (named, taken) in enumerate(
+            [(["go"], "go"), ([], "go"), (["go", "stay"], "stay"), (["a", "go", "b"], "stay")]
+        )
+    ]
+    assert Diagnosis([turns], [False]).choices() == {2: [0, 1, 0], 3: [0, 0, 0, 1]}
 
 
 # -- the command ---------------------------------------------------------------------------
@@ -229,7 +270,7 @@ def test_each_player_can_be_taken_out(run: Path, model_folder: Any, plans: Plans
     said = Counter(said for plan in plans for said, _ in plan)
     assert Counter(turn.said for episode in followed.episodes for turn in episode) == said
     for episode in followed.episodes:
-        assert all(turn.taken == turn.named for turn in episode if turn.named)
+        assert all(turn.taken == turn.named[-1] for turn in episode if turn.named)
     turns = [turn for episode in told.episodes for turn in episode]
     assert all(turn.reflection == turn.advice and turn.said is Said.RIGHT for turn in turns)
     wrong = sum(kind(*entry)[1] is not Did.RIGHT for plan in plans for entry in plan)
@@ -263,3 +304,17 @@ def test_an_environment_without_an_expert_is_told_so(run: Path, model_folder: An
         pytest.raises(ReflectError, match="'lamps' has no expert to compare with"),
     ):
         diagnose(session, split="valid", episodes=1, player="trained", greedy=True)
+
+
+def test_the_command_tells_what_is_made_of_a_choice(
+    installed: None, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = [[(Said.RIGHT, Did.NAMED), (Said.ANOTHER, Did.RIGHT)]] * 8
+    monkeypatch.setattr("reflect_core.session.Session", Scripted)
+    script = Torn({f"valid-{i}": plan for i, plan in enumerate(plans)})
+    monkeypatch.setattr(Scripted, "script", script, raising=False)
+    assert main(["diagnose", str(run), "--episodes", "4", "--show", "0"]) == 0
+    said = capsys.readouterr().out
+    named = "taken, in the order in which they are named"
+    assert f"8 turns leave a choice of 2: {named}, 50.0%, 50.0%; another 0.0%" in said
+    assert "the expert's      a named one  " in said

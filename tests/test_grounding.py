@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflect_core.grounding import named_action, names, without_actions
+from reflect_core.grounding import alternatives, named_action, names, without_actions
 from reflect_core.prompt import UNGROUNDED, Menu, policy_segments
 from reflect_core.records import Observation, State, Task
 
@@ -31,6 +31,29 @@ def test_a_text_names_an_action_where_one_of_its_actions_is_held(text, actions):
     index = named_action(text, actions)
     assert (index is not None) == bool(held)
     assert index is None or actions[index] in held
+
+
+WORDS = st.lists(
+    st.lists(st.sampled_from(["go", "to", "box", "1", "12"]), min_size=1, max_size=3).map(" ".join),
+    min_size=1,
+    max_size=5,
+    unique=True,
+)
+
+
+@given(WORDS, st.data())
+def test_what_stands_between_or_is_left_to_choose(actions, data):
+    named = data.draw(st.permutations(range(len(actions))))[: data.draw(st.integers(0, 4))]
+    text = " or ".join(actions[index] for index in named)
+    assert alternatives(f"{actions[0]} was wrong: {text}.", actions) == (tuple(named) or (0,))
+
+
+@given(st.lists(st.sampled_from(["go", "or", "stay", "?", "or go"]), max_size=9), ACTIONS)
+def test_the_last_of_what_is_left_to_choose_is_the_named_one(words, actions):
+    actions = ["go", "stay", "or go", *actions]
+    found = alternatives(" ".join(words), actions)
+    assert (found[-1] if found else None) == named_action(" ".join(words), actions)
+    assert len(set(found)) == len(found)
 
 
 def test_an_action_with_other_blanks_is_cut_too():

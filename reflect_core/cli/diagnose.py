@@ -63,7 +63,8 @@ def diagnose(
     kind of turn the episodes that failed parted from the expert. With --player follow only the
     reflector can err, with --reflector expert only the policy. The split is valid by default: what
     is learnt here may lead to other settings, and test must not be chosen on. The expert shows one
-    right way of perhaps several.
+    right way of perhaps several. A reflection may name several actions, joined by "or": it is right
+    if the expert's is among them, and follow takes the last.
     """
     from reflect_core import plugins
     from reflect_core.diagnosis import diagnose as compare
@@ -106,6 +107,12 @@ def _table(found: Diagnosis) -> list[str]:
         said, did = (part.value for part in kind)
         share = f"{count / turns:.1%}"
         lines.append(f"{said:<16}  {did:<13}  {count:>5}  {share:>6}  {last[kind]:>12}")
+    for ways, taken in sorted(found.choices().items()):
+        *shares, others = (f"{count / sum(taken):.1%}" for count in taken)
+        lines.append(
+            f"{sum(taken)} turns leave a choice of {ways}: taken, in the order in which they are "
+            f"named, {', '.join(shares)}; another {others}"
+        )
     if never := partings.count(None):
         lines.append(f"{never} failed and were with the expert all along")
     return lines
