@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from small_models import make_tokenizer
 
 from reflect_core.errors import PromptTooLong
-from reflect_core.lm.encode import Encoder
+from reflect_core.lm.encode import TOLD, Encoder
 from reflect_core.prompt import (
     Segment,
     draw_menu,
@@ -141,6 +141,16 @@ def test_a_prompt_that_cannot_fit_says_what_is_too_long_and_what_to_do():
     assert "context of 20" in caught.value.what
     assert "2 actions" in caught.value.why
     assert "model.context" in caught.value.then
+    assert f"  Task: {state(0).task.text}\n" in str(caught.value)
+
+
+def test_of_a_long_task_the_beginning_is_told():
+    long = Segment("task", "Task: " + "find it " * 100 + "\n")
+    with pytest.raises(PromptTooLong) as caught:
+        encoder(20).prompt([long, Segment("observation", "here\n")])
+    (told,) = caught.value.details
+    assert told.startswith("Task: find it find it") and told.endswith(" ...")
+    assert len(told) <= TOLD
 
 
 def test_room_for_an_answer_is_part_of_what_must_fit():

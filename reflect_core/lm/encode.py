@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import attrs
 import numpy as np
@@ -14,6 +15,9 @@ from reflect_core.prompt import Segment, drop_oldest_half
 from reflect_core.records import Tokens
 
 CACHED_TEXTS = 50_000
+
+TOLD = 200
+"""Characters of a task that an error tells at most."""
 
 
 @attrs.frozen
@@ -84,7 +88,7 @@ class Encoder:
             room: Tokens to keep free for what the model will write.
 
         Raises:
-            PromptTooLong: It does not fit even without any history.
+            PromptTooLong: It does not fit even without any history; the error tells the task.
         """
         parts = list(segments)
         dropped = 0
@@ -99,6 +103,11 @@ class Encoder:
                 raise PromptTooLong(
                     f"a prompt of {wanted} does not fit the context of {self.context}",
                     why=f"the task, the observation and {actions} actions are never cut",
+                    details=[
+                        shorten(segment.text, TOLD, placeholder=" ...")
+                        for segment in parts
+                        if segment.kind == "task"
+                    ],
                     then="raise model.context, or choose options with shorter observations",
                 )
             dropped += len(parts) - len(shorter)
