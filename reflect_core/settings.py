@@ -94,6 +94,13 @@ class SftSettings:
         maximum=1,
     )
     batch_size: int = option(32, "Examples per step.", minimum=1)
+    balance: float = option(
+        0.0,
+        "How far rare kinds of reflections are learnt from as often as common ones: 0 draws "
+        "examples as they come, 1 all kinds alike.",
+        minimum=0,
+        maximum=1,
+    )
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     policy_lr: float | None = option(None, "The policy's own; if none, lr.", minimum=0)
     max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)

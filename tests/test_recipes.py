@@ -73,6 +73,7 @@ def test_a_recipe_names_every_part_and_the_papers_constants(recipe):
     assert not made.rollout.check_reflections
     assert (made.trainer.options.keep_certain, made.trainer.options.target_kl) == (1.0, None)
     assert made.teach.share == 1.0
+    assert made.sft.balance == 0.0
     assert not getattr(made.env.options, "invented", 0)
     assert made.sft.max_grad_norm == made.trainer.options.max_grad_norm == 0.3
 

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from reflect_core.balance import Floats, draw_pass
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.settings import SftSettings
 from reflect_core.streams import stream
@@ -34,6 +35,7 @@ class StepBatches(Dataset[Any]):
         length: Of a sample, in tokens.
         collate: Makes a batch of samples.
         examples: Number of examples; they come in shuffled passes.
+        weights: How often each comes in a pass on average, shape (examples,); None for once.
         updates, batch_size: Steps, and examples in each.
         name: Names the random stream.
         parts: Pieces of a step; where it does not divide ``batch_size``, 1 is taken.
@@ -50,6 +52,7 @@ class StepBatches(Dataset[Any]):
         batch_size: int,
         seed: int,
         name: str,
+        weights: Floats | None = None,
         parts: int = 1,
     ) -> None:
         self.encode, self.length, self.collate = encode, length, collate
@@ -58,11 +61,11 @@ class StepBatches(Dataset[Any]):
         self.parts = parts if batch_size % parts == 0 else 1
         need = updates * batch_size
         passes = -(-need // examples)
-        order = [
-            int(i)
-            for number in range(passes)
-            for i in stream(seed, "sft", name, "pass", number).permutation(examples)
-        ]
+        order = []
+        for number in range(passes):
+            draws = stream(seed, "sft", name, "pass", number)
+            rows = draws.permutation(examples) if weights is None else draw_pass(weights, draws)
+            order += [int(row) for row in rows]
         self.rows = [order[k * batch_size : (k + 1) * batch_size] for k in range(updates)]
 
     def __len__(self) -> int:
