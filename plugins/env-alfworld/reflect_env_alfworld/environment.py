@@ -241,6 +241,7 @@ class AlfworldEnvironment:
                 episode.turns_left,
                 remembers=self._remembers,
                 named=text.named_in(episode.task.text, _goal_kinds(episode.game)),
+                asked=text.asked_in(episode.task.text),
             ),
             tuple(self._menu(episode)),
             _key(episode),

@@ -32,6 +32,11 @@ _TREATMENTS = {
 }
 
 
+def treatment_of(family: str) -> Treatment | None:
+    """What a family of tasks has done to the object on the way."""
+    return _TREATMENTS.get(family)
+
+
 @attrs.frozen
 class Goal:
     """Which object is to be where, and in what state.
@@ -57,6 +62,6 @@ class Goal:
             kind=game.data["object"].lower(),
             target=game.data["receptacle"].lower(),
             lamp=game.data["lamp"].lower(),
-            treatment=_TREATMENTS.get(game.family),
+            treatment=treatment_of(game.family),
             count=2 if game.family == PAIR else 1,
         )

@@ -30,7 +30,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         name="alfworld",
         factory=make_environment,
         config=AlfworldConfig,
-        version=3,
+        version=4,
         summary="do a household task in a room told as text (ALFWorld), generated or real",
         expert_solves=0.4,
         defaults={

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from reflect_env_alfworld.memory import Memory, kind_of
+from reflect_env_alfworld.memory import CLEAN, COLD, HOT, Memory, kind_of
+
+_ASKED = {"clean": CLEAN, "hot": HOT, "heat": HOT, "cool": COLD}
+"""Words of a task, and what they ask its object to be."""
 
 
 def observation(
@@ -14,6 +17,7 @@ def observation(
     *,
     remembers: bool,
     named: Collection[str] = (),
+    asked: str | None = None,
 ) -> str:
     """What was said, then where one is and what is known.
 
@@ -26,6 +30,7 @@ def observation(
         turns_left: Of the horizon.
         remembers: Whether to list what was seen where.
         named: The types that the task names, see :func:`named_in`.
+        asked: What the task asks its object to be, see :func:`asked_in`.
     """
     left = f"{turns_left} turn{'' if turns_left == 1 else 's'} left"
     said = " ".join(_short(feedback).split())
@@ -33,7 +38,7 @@ def observation(
         return f"{said}\n{left}"
     lines = [said, f"{_situation(memory)}, {left}"]
     if remembers:
-        lines += [_found(memory, kind) for kind in named]
+        lines += [_found(memory, kind, named, asked) for kind in named]
         lines += _known(memory, named)
     return "\n".join(lines)
 
@@ -47,6 +52,15 @@ def named_in(task: str, kinds: Iterable[str]) -> list[str]:
     known = {kind.lower() for kind in kinds}
     words = (word.strip(".,") for word in task.lower().split())
     return list(dict.fromkeys(word for word in words if word in known))
+
+
+def asked_in(task: str) -> str | None:
+    """What a task asks its object to be, as the memory has it; None where it may be as it is.
+
+    >>> asked_in("cool some mug and put it in shelf.")
+    'cold'
+    """
+    return next((_ASKED[word] for word in task.lower().split() if word in _ASKED), None)
 
 
 def first_words(intro: str, *, remembers: bool) -> str:
@@ -74,15 +88,27 @@ def _situation(memory: Memory) -> str:
     return f"{place}, holding {_told(memory, memory.holding) if memory.holding else 'nothing'}"
 
 
-def _found(memory: Memory, kind: str) -> str:
-    """Where things of a type are: ``plate: plate 1 at shelf 2, plate 2 at hand``."""
+def _found(memory: Memory, kind: str, named: Collection[str], asked: str | None) -> str:
+    """Where things of a type are: ``plate: plate 1 at shelf 2, plate 2 at hand``.
+
+    It is told what one is not yet, and that one lies already where the task wants it.
+    """
     held = memory.holding
-    told = [
+
+    def told(name: str) -> str:
+        lacks = asked is not None and not memory.is_(name, asked)
+        return f"not {asked} {_told(memory, name)}" if lacks else _told(memory, name)
+
+    def lies(name: str, place: str) -> str:
+        there = kind_of(place) in named and (asked is None or memory.is_(name, asked))
+        return f"{told(name)}{' already' if there else ''} at {place}"
+
+    found = [
         *memory.places(kind),
-        *([f"{_told(memory, held)} at hand"] if held and kind_of(held) == kind else []),
-        *(f"{_told(memory, name)} at {place}" for name, place in memory.where(kind)),
+        *([f"{told(held)} at hand"] if held and kind_of(held) == kind else []),
+        *(lies(name, place) for name, place in memory.where(kind)),
     ]
-    return f"{kind}: {', '.join(told) or 'not seen'}"
+    return f"{kind}: {', '.join(found) or 'not seen'}"
 
 
 def _known(memory: Memory, named: Collection[str]) -> list[str]:

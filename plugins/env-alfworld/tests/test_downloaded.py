@@ -14,6 +14,8 @@ pytest.importorskip("alfworld", reason="alfworld plays the games")
 from reflect_env_alfworld.export import write_game
 from reflect_env_alfworld.games import FAMILIES
 from reflect_env_alfworld.generate import generate_games
+from reflect_env_alfworld.goals import treatment_of
+from reflect_env_alfworld.text import asked_in
 
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.records import Task
@@ -113,6 +115,15 @@ def test_a_missing_split_is_told_with_what_there_is(make: Callable[..., Any], da
         make(source="real", data=str(data)).tasks("test")
     assert "it has: train, valid_seen" in str(caught.value)
     assert "test=FOLDER" in str(caught.value)
+
+
+@pytest.mark.parametrize("split", ["train", "valid_seen", "valid_train"])
+def test_a_real_task_says_in_its_words_what_is_asked_of_its_object(
+    compact: Callable[[str], list[dict[str, Any]]], split: str
+) -> None:
+    for row in compact(split):
+        treatment = treatment_of(row["task_type"])
+        assert asked_in(row["task"]) == (treatment and treatment.trait), row["task"]
 
 
 def test_the_papers_tasks_can_be_chosen(

@@ -18,7 +18,9 @@ from reflect_env_alfworld.config import AlfworldConfig
 pytest.importorskip("alfworld", reason="alfworld plays the games")
 
 from reflect_env_alfworld.environment import MORE
+from reflect_env_alfworld.goals import treatment_of
 from reflect_env_alfworld.plugin import make_environment
+from reflect_env_alfworld.text import asked_in
 
 from reflect_core.context import EnvironmentContext
 from reflect_core.errors import ConfigError, EpisodeOver, ReflectError
@@ -294,6 +296,13 @@ def test_other_games_have_another_hash(make: Callable[..., Any], small: Any) -> 
     hashes = {each.tasks("test")[0].data["games"] for each in (small, *others)}
     assert len(hashes) == 4
     assert make().tasks("test")[0].data["games"] in hashes
+
+
+def test_a_task_says_in_its_words_what_is_asked_of_its_object(small: Any) -> None:
+    for split in ("train", "valid", "test"):
+        for task in small.tasks(split):
+            treatment = treatment_of(task.data["family"])
+            assert asked_in(task.text) == (treatment and treatment.trait), task.text
 
 
 def test_a_family_can_be_chosen(make: Callable[..., Any]) -> None:

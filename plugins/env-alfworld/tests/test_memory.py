@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 pytest.importorskip("alfworld", reason="alfworld makes the games that are read")
 
 from reflect_env_alfworld.memory import Memory, kind_of
-from reflect_env_alfworld.text import first_words, named_in, observation
+from reflect_env_alfworld.text import asked_in, first_words, named_in, observation
 
 INTRO = (
     "-= Welcome to TextWorld, ALFRED! =-\n\nYou are in the middle of a room. Looking quickly "
@@ -115,13 +115,32 @@ def test_what_the_task_names_is_told_apart() -> None:
     named = named_in(task, ["Desk", "Plate", "Fridge", "Mug", "Pen", ""])
     shown = observation("Ok.", memory, 3, remembers=True, named=named).split("\n")
     assert shown[2:] == [
-        "mug: hot mug 1 at hand, mug 2 at desk 2",
+        "mug: hot mug 1 at hand, mug 2 already at desk 2",
         "fridge: fridge 1",
         "plate: not seen",
         "desk: desk 2",
         "new: drawer 1, fridge 1",
         "seen: desk 2: pen 1",
     ]
+
+
+def test_what_is_not_yet_as_the_task_wants_it_is_told() -> None:
+    memory = after(
+        "You arrive at desk 2. On the desk 2, you see a mug 2, a mug 1, and a pen 1.",
+        "You pick up the mug 1 from the desk 2.",
+    )
+
+    def mugs() -> str:
+        shown = observation(
+            "Ok.", memory, 3, remembers=True, named=["mug", "desk"], asked=asked_in("put a hot mug")
+        )
+        return shown.split("\n")[2]
+
+    assert mugs() == "mug: not hot mug 1 at hand, not hot mug 2 at desk 2"
+    memory.note("You heat the mug 1 using the microwave 1.")
+    assert mugs() == "mug: hot mug 1 at hand, not hot mug 2 at desk 2"
+    memory.note("You move the mug 1 to the desk 2.")
+    assert mugs() == "mug: not hot mug 2 at desk 2, hot mug 1 already at desk 2"
 
 
 @given(st.lists(st.sampled_from(["mug", "pen", "desk", "fridge", "egg"]), unique=True))
