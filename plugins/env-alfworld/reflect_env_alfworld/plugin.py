@@ -48,6 +48,8 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
             "reflector.tries": 1,
             "teach.episodes": 1500,
             "sft.reflector_updates": 900,
+            # four turns in ten only search on; what decides a task is said seldom
+            "sft.balance": 0.5,
             # the policy begins as the reflector, which reads states
             "sft.policy_from": "reflector",
             "sft.policy_reflected": 1.0,
