@@ -15,12 +15,12 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from reflect_core.advantages import Floats
 from reflect_core.grounding import without_actions
 from reflect_core.records import Example
 
-__all__ = ["draw_pass", "kind_of", "weights", "weights_of"]
+__all__ = ["draw_pass", "example_weights", "kind_of", "kind_weights"]
 
-Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 
@@ -35,7 +35,7 @@ def kind_of(example: Example) -> str:
     return without_actions(example.reflection, example.state.observation.legal_actions)
 
 
-def weights(kinds: Sequence[Hashable], balance: float) -> Floats:
+def kind_weights(kinds: Sequence[Hashable], balance: float) -> Floats:
     """How often each example is drawn in a pass, on average: shape (N,), mean 1.
 
     A kind with a share p of the examples gets one in proportion to p ** (1 - balance).
@@ -44,7 +44,7 @@ def weights(kinds: Sequence[Hashable], balance: float) -> Floats:
         kinds: Of each of the N examples.
         balance: 0 draws examples as they come, 1 all kinds alike.
 
-    >>> weights(["a", "a", "a", "b"], 1.0).round(2).tolist()
+    >>> kind_weights(["a", "a", "a", "b"], 1.0).round(2).tolist()
     [0.67, 0.67, 0.67, 2.0]
     """
     counts = Counter(kinds)
@@ -52,9 +52,9 @@ def weights(kinds: Sequence[Hashable], balance: float) -> Floats:
     return each * (len(kinds) / each.sum()) if len(kinds) else each
 
 
-def weights_of(examples: Sequence[Example], balance: float) -> Floats | None:
+def example_weights(examples: Sequence[Example], balance: float) -> Floats | None:
     """The weights of examples by their kinds; None where they are drawn as they come."""
-    return weights([kind_of(each) for each in examples], balance) if balance else None
+    return kind_weights([kind_of(each) for each in examples], balance) if balance else None
 
 
 def draw_pass(weights: Floats, generator: np.random.Generator) -> Rows:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from toy import examples, pool, settings
 
 import reflect_core.lm.policy as policy_module
-from reflect_core.balance import draw_pass, kind_of, weights, weights_of
+from reflect_core.balance import draw_pass, example_weights, kind_of, kind_weights
 from reflect_core.lm.sft import StepBatches
 from reflect_core.records import Example, Observation, State, Task
 from reflect_core.streams import stream
@@ -32,7 +32,7 @@ def example(reflection: str, action: str = "go to box 1") -> Example:
 
 @given(KINDS, st.floats(0, 1))
 def test_a_kind_weighs_by_a_power_of_its_share(kinds: list[str], balance: float) -> None:
-    found = weights(kinds, balance)
+    found = kind_weights(kinds, balance)
     assert found.mean() == pytest.approx(1)
     counts = Counter(kinds)
     totals = {k: sum(w for w, kind in zip(found, kinds, strict=True) if kind == k) for k in counts}
@@ -58,7 +58,7 @@ def test_with_equal_weights_every_example_comes_once(count: int, seed: int) -> N
 
 
 def test_on_average_an_example_is_drawn_as_its_weight_says() -> None:
-    found = weights("aaaaaaab", 0.5)
+    found = kind_weights("aaaaaaab", 0.5)
     times = sum(
         np.bincount(draw_pass(found, stream(seed, "pass")), minlength=8) for seed in range(400)
     )
@@ -72,8 +72,8 @@ def test_names_do_not_make_a_kind() -> None:
 
 def test_examples_that_are_drawn_as_they_come_have_no_weights() -> None:
     taught = [example("Not here: go to shelf 2")] * 3 + [example("It is here: open box 1")]
-    assert weights_of(taught, 0.0) is None
-    found = weights_of(taught, 1.0)
+    assert example_weights(taught, 0.0) is None
+    found = example_weights(taught, 1.0)
     assert found is not None
     assert found.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2])
 

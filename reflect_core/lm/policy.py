@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from reflect_core.balance import weights_of
+from reflect_core.balance import example_weights
 from reflect_core.context import Context
 from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.hookspecs import NoConfig
@@ -210,7 +210,7 @@ class LmPolicy:
             batch_size=sft.batch_size,
             seed=seed,
             name="policy",
-            weights=weights_of(examples, sft.balance),
+            weights=example_weights(examples, sft.balance),
             parts=PARTS,
         )
         with self.training() as module:

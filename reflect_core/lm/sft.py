@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from reflect_core.balance import Floats, draw_pass
+from reflect_core.advantages import Floats
+from reflect_core.balance import draw_pass
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.settings import SftSettings
 from reflect_core.streams import stream

@@ -11,7 +11,7 @@ import torch
 
 from reflect_core import Draws, State
 from reflect_core.alarms import Alarms, truncated
-from reflect_core.balance import weights_of
+from reflect_core.balance import example_weights
 from reflect_core.grounding import named_action
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
@@ -192,7 +192,7 @@ class LocalReflector:
             batch_size=sft.batch_size,
             seed=self.settings.seed,
             name="reflector",
-            weights=weights_of(examples, sft.balance),
+            weights=example_weights(examples, sft.balance),
             parts=PARTS,
         )
         with self.player.active(training=True) as model:
