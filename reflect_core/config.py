@@ -70,13 +70,18 @@ def override(registry: Registry, settings: Settings, words: Sequence[str]) -> Se
 
 
 def load(registry: Registry, file: Path) -> Settings:
-    """The settings in a file that :func:`dump` wrote."""
-    return resolve(registry, file=file)
+    """The settings in a file that :func:`dump` wrote.
+
+    An option that did not exist then has its own default, which changes nothing: the defaults of
+    its environment are those of now, and a run goes on as it began.
+    """
+    return _resolve(registry, _read(file), (), {}, str(file), recorded=True)
 
 
 def loads(registry: Registry, text: str) -> Settings:
     """As :func:`load`, from the text itself; ``loads(registry, dump(x)) == x``."""
-    return _resolve(registry, _parse(text, "the configuration"), (), {}, "the configuration")
+    source = "the configuration"
+    return _resolve(registry, _parse(text, source), (), {}, source, recorded=True)
 
 
 def dump(settings: Settings, versions: Mapping[str, object] | None = None) -> str:
@@ -148,6 +153,8 @@ def _resolve(
     overrides: Sequence[str],
     flags: Mapping[str, object],
     source: str,
+    *,
+    recorded: bool = False,
 ) -> Settings:
     words = [_split(word) for word in overrides]
     given = _flatten(table, source)
@@ -157,10 +164,10 @@ def _resolve(
         if value is not None
     }
 
-    offers = _choose(registry, given, flagged, words)
+    offers = _choose(registry, given, flagged, words, recorded=recorded)
     known = {str(key): key for key in keys(offers)}
     values: dict[str, object] = {}
-    wishes = offers["env"].spec.defaults
+    wishes = {} if recorded else offers["env"].spec.defaults
     _put(values, wishes, known, where=f"{_WISHES} {offers['env'].spec.name!r}")
     _put(values, given, known, where=f"in {source}")
     _put(values, flagged, known, where="on the command line")
@@ -175,6 +182,8 @@ def _choose(
     given: dict[str, object],
     flagged: Mapping[str, object],
     words: Sequence[tuple[str, str]],
+    *,
+    recorded: bool,
 ) -> dict[str, Offer[Any]]:
     """The part of each section; drops from ``given`` the options of parts that lost.
 
@@ -201,7 +210,7 @@ def _choose(
         if key in given and name != filed:
             for option in [each for each in given if each.startswith(f"{section}.")]:
                 del given[option]
-        if section == "env":
+        if section == "env" and not recorded:
             wishes = offers[section].spec.defaults
     return offers
 

@@ -303,6 +303,19 @@ def test_what_is_dumped_loads_as_it_was(settings: Settings) -> None:
     assert config.loads(wishes, config.dump(settings, {"any": None})) == settings
 
 
+def test_an_option_newer_than_a_record_is_not_the_environments_to_set(tmp_path: Path) -> None:
+    """A run that began before an option existed goes on as it began."""
+    text = config.dump(resolve())
+    older = "\n".join(line for line in text.splitlines() if not line.startswith("balance = "))
+    assert older != text.rstrip()
+    wishes = registry(defaults={"sft.balance": 0.5, "policy.name": "follow"})
+    assert config.loads(wishes, older) == resolve()
+    (tmp_path / "run.toml").write_text(older)
+    assert config.load(wishes, tmp_path / "run.toml") == resolve()
+    # a file of the user's own leaves to the environment what it does not say
+    assert config.resolve(wishes, file=tmp_path / "run.toml").sft.balance == 0.5
+
+
 def test_the_flag_negatives_is_an_option_of_teach() -> None:
     assert resolve(negatives=0.0).teach.negatives == 0.0
     assert "teach.negatives cannot be -1" in refusal(negatives=-1.0)
