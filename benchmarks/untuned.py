@@ -45,7 +45,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("runs/untuned"))
     options, overrides = parser.parse_known_args()
     words = ["--env", options.env, "--out", str(options.folder)]
-    words += ["teach.episodes=0", "train.iterations=0", f"eval.episodes={EPISODES}"]
+    # both decodings, also where an environment is evaluated in one by default
+    words += ["teach.episodes=0", "train.iterations=0", "eval.decoding=both"]
+    words += [f"eval.episodes={EPISODES}"]
     command = [sys.executable, "-m", "reflect_core", "run", *words, *overrides]
     if code := subprocess.call(command):
         return code

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from small_runs import SMALL
 
-from reflect_core import report
+from reflect_core import config, plugins, report
 from reflect_core.errors import ReflectError
 from reflect_core.records import Choice, Draws, Observation, Task, Trajectory, Transition
 
@@ -117,6 +117,23 @@ def test_a_run_that_has_no_files_is_refused(
     monkeypatch.setattr(sys, "argv", ["filesys_lookup.py"])
     assert main() == 2
     assert "RUN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("environment", sorted(plugins.load().offers("environment")))
+def test_an_untuned_model_is_asked_in_both_ways_whatever_is_the_default(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, asked = benchmark("untuned"), []
+
+    def call(command: list[str]) -> int:
+        asked.extend(word for word in command if "=" in word)
+        return 2
+
+    monkeypatch.setattr(module.subprocess, "call", call)
+    monkeypatch.setattr(sys, "argv", ["untuned.py", "--env", environment, "eval.episodes=7"])
+    assert module.main() == 2
+    made = config.resolve(plugins.load(), flags={"env": environment}, overrides=asked).eval
+    assert (made.decoding, made.episodes) == ("both", 7)
 
 
 def untaught(tmp_path: Path, env: str) -> Path:
