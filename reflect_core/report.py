@@ -8,6 +8,7 @@ while training), so it can be made again at any time, and writes ``report.json``
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ class Row:
         title: For people.
         decoding: ``sampled``, ``argmax``, or ``-`` where it makes no difference.
         episodes: How many were played.
-        success: Share of tasks solved, with Wilson's 95% interval; that of several runs is
-            bootstrapped over runs and over the episodes of each.
+        success: Share of tasks solved, with Wilson's 95% interval; where tasks repeat, in several
+            runs or in one, it is bootstrapped over runs and tasks.
         mean_return: Undiscounted, unshaped.
         mean_turns: Actions per episode.
         gain: How much more often the report's reference player succeeds on the same tasks,
@@ -122,8 +123,8 @@ class Report:
     def footnote(self) -> str:
         """What the brackets and differences mean."""
         return (
-            "In brackets: 95% intervals, Wilson's for success, paired bootstrap for differences, "
-            "which are in percentage points."
+            "In brackets: 95% intervals, Wilson's for success (bootstrapped over tasks where they "
+            "repeat), paired bootstrap over tasks for differences, which are in percentage points."
         )
 
     def text(self) -> str:
@@ -193,7 +194,7 @@ def load(folder: Path, evaluation: str = "evaluation.json") -> Report:
         raise CheckpointError(
             f"there is nothing to report in {folder}",
             why=f"it has no {evaluation}",
-            then=f"reflect eval {folder}",
+            then=f"reflect eval {shlex.quote(str(folder))}",
         )
     content = files.read_json(path)
     try:
@@ -202,7 +203,7 @@ def load(folder: Path, evaluation: str = "evaluation.json") -> Report:
         raise CheckpointError(
             f"{path} is not an evaluation",
             why=f"{type(error).__name__}: {error}",
-            then=f"remove it and make it again: reflect eval {folder}",
+            then=f"remove it and make it again: reflect eval {shlex.quote(str(folder))}",
         ) from error
 
 
@@ -259,12 +260,26 @@ def _row(row: Mapping[str, Any], references: Sequence[Mapping[str, Any]]) -> Row
 
 
 def _success(episodes: Sequence[Mapping[str, Any]]) -> Interval:
-    """Share of solved episodes: Wilson's interval, for several runs one over runs and tasks."""
-    won = [float(each["success"]) for each in episodes]
+    """Share of solved episodes.
+
+    Wilson's interval where each is of a task of its own in one run, else one over runs and tasks.
+    Where all end alike nothing can be resampled: Wilson's again, of as many trials as there are
+    tasks.
+    """
+    won = [bool(each["success"]) for each in episodes]
+    tasks = [str(each["task_id"]) for each in episodes]
     runs = [str(each.get("seed", "")) for each in episodes]
-    if len(set(runs)) < 2:
-        return stats.wilson(int(sum(won)), len(won))
-    return stats.paired_difference(won, [0.0] * len(won), clusters=runs)
+    if len(set(tasks)) == len(tasks) and len(set(runs)) < 2:
+        return stats.wilson(sum(won), len(won))
+    if len(set(won)) == 1:
+        trials = len(set(tasks))
+        return stats.wilson(trials * won[0], trials)
+    return stats.paired_difference(
+        [float(each) for each in won],
+        [0.0] * len(won),
+        runs=runs,
+        tasks=tasks,
+    )
 
 
 def _short(row: Mapping[str, Any]) -> str:
@@ -279,7 +294,8 @@ def _gain(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
     return stats.paired_difference(
         [left[key] for key in common],
         [right[key] for key in common],
-        clusters=[key[0] for key in common],
+        runs=[key[0] for key in common],
+        tasks=[key[1] for key in common],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 
 import attrs
@@ -58,21 +58,26 @@ def paired_difference(
     ours: Sequence[float],
     theirs: Sequence[float],
     *,
-    clusters: Sequence[int | str] | None = None,
+    runs: Sequence[int | str] | None = None,
+    tasks: Sequence[int | str] | None = None,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
     """Bootstrap interval of the mean of ``ours - theirs``, pair by pair.
 
-    The pairs are what is drawn, so that what makes a task hard for both players cancels. With
-    several clusters (the seeds of repeated runs) the clusters are drawn first and pairs within
-    those drawn: runs differ from each other more than their episodes tell.
+    Pairs are kept together, so that what makes a task hard for both players cancels. What is drawn
+    are the tasks, and independently of them the runs, where there are several; a pair counts as
+    often as its task times as often as its run [Owen 2007, "The pigeonhole bootstrap"]. So a task
+    that several runs play, or one run several times, does not count as several tasks, and runs
+    may differ by more than their episodes tell. Such intervals err on the wide side where a task's
+    outcome is mostly chance, and on the narrow side where three to five runs differ a lot.
 
     Args:
         ours: One number per pair, for example 1.0 for a success.
         theirs: The same tasks in the same order.
-        clusters: Of each pair; None when all come from one run.
+        runs: Of each pair; None when all come from one run.
+        tasks: Of each pair; None when each is of a task of its own.
         confidence: Share of the resampled means that the interval holds.
         resamples: How often the data is drawn anew.
         seed: The same seed and data give the same interval.
@@ -83,35 +88,44 @@ def paired_difference(
     Raises:
         ValueError: The lengths differ.
     """
-    if len(ours) != len(theirs) or (clusters is not None and len(clusters) != len(ours)):
+    count = len(ours)
+    if any(each is not None and len(each) != count for each in (theirs, runs, tasks)):
         raise ValueError("pairs must match one to one")
-    gains = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
-    if not gains.size:
+    if not count:
         return Interval(math.nan, math.nan, math.nan)
-    names = np.asarray([0] * gains.size if clusters is None else [str(name) for name in clusters])
-    groups = [gains[names == name] for name in np.unique(names)]
+    gains = np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)
+    factors = [_places(range(count) if tasks is None else tasks)]
+    if runs is not None and len(set(runs)) > 1:
+        factors.append(_places(runs))
     rng = np.random.default_rng(seed)
-    size = max(1, _CHUNK // gains.size)
+    size = max(1, _CHUNK // count)
     means = np.concatenate(
-        [_draw(groups, min(size, resamples - at), rng) for at in range(0, resamples, size)]
+        [_draw(gains, factors, min(size, resamples - at), rng) for at in range(0, resamples, size)]
     )
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.nanquantile(means, [tail, 1 - tail])
     return Interval(float(gains.mean()), float(low), float(high))
 
 
+def _places(names: Iterable[int | str]) -> npt.NDArray[np.intp]:
+    """Of each name its number among the different ones, in the order of their first use."""
+    numbers: dict[int | str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names])
+
+
 def _draw(
-    groups: Sequence[npt.NDArray[np.float64]], resamples: int, rng: np.random.Generator
+    gains: npt.NDArray[np.float64],
+    factors: Sequence[npt.NDArray[np.intp]],
+    resamples: int,
+    rng: np.random.Generator,
 ) -> npt.NDArray[np.float64]:
-    """Means of resampled data, shape (resamples,)."""
-    totals = np.zeros(resamples)
-    counts = np.zeros(resamples)
-    for _ in groups:  # as many clusters are drawn as there are
-        chosen = rng.integers(len(groups), size=resamples)
-        for index, group in enumerate(groups):
-            rows = np.flatnonzero(chosen == index)
-            picks = rng.integers(group.size, size=(rows.size, group.size))
-            totals[rows] += group[picks].sum(axis=1)
-            counts[rows] += group.size
-    means: npt.NDArray[np.float64] = totals / counts
+    """Means of resampled data, shape (resamples,); NaN where no pair was drawn."""
+    weights = np.ones((resamples, gains.size))
+    for places in factors:
+        levels = int(places.max()) + 1
+        drawn = rng.multinomial(levels, np.full(levels, 1 / levels), size=resamples)
+        weights *= drawn[:, places]
+    totals = weights.sum(axis=1)
+    means: npt.NDArray[np.float64] = np.full(resamples, np.nan)
+    np.divide(weights @ gains, totals, out=means, where=totals > 0)
     return means

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,47 @@ def test_only_episodes_that_both_played_are_compared(folder: Path) -> None:
     gain = report.build(folder).rows[1].gain
     assert gain is not None
     assert gain.estimate == pytest.approx(6 / 10)
+
+
+def repeated(name: str, outcomes: Sequence[bool], *, runs: int, visits: int) -> dict[str, Any]:
+    """A row of several runs, which all play the same tasks, and each task several times."""
+    return {
+        "name": name, "title": name, "decoding": "-",
+        "episodes": [
+            {"seed": seed, "task_id": str(task), "episode": visit, "level": 1, "success": won,
+             "return": 0.0, "turns": 1}
+            for seed in range(runs) for visit in range(visits) for task, won in enumerate(outcomes)
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("won", [False, True])
+@pytest.mark.parametrize(("runs", "visits"), [(3, 1), (1, 4), (3, 2)])
+def test_where_all_end_alike_there_are_as_many_trials_as_tasks(
+    won: bool, runs: int, visits: int
+) -> None:
+    evaluation = {
+        "environment": {},
+        "split": "test",
+        "rows": [repeated("a", [won] * 50, runs=runs, visits=visits)],
+    }
+    assert report.compare(evaluation).rows[0].success == wilson(50 * won, 50)
+
+
+@pytest.mark.parametrize(("runs", "visits"), [(3, 1), (1, 4), (3, 2)])
+def test_a_task_that_is_played_again_is_no_further_task(runs: int, visits: int) -> None:
+    outcomes = [task % 3 == 0 for task in range(60)]
+    rows = [
+        repeated("a", outcomes, runs=runs, visits=visits),
+        repeated("b", [not each for each in outcomes], runs=runs, visits=visits),
+    ]
+    first, _ = report.compare({"environment": {}, "split": "test", "rows": rows}).rows
+    alone = wilson(20, 60)
+    assert first.success.low == pytest.approx(alone.low, abs=0.02)
+    assert first.success.high == pytest.approx(alone.high, abs=0.02)
+    assert first.gain is not None
+    # gains of +1 and -1: twice as wide, around 1/3
+    assert first.gain.high - first.gain.low == pytest.approx(2 * (alone.high - alone.low), abs=0.04)
 
 
 def test_text_and_markdown(folder: Path) -> None:

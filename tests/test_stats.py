@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import numpy as np
 import pytest
@@ -85,16 +86,18 @@ def test_runs_that_disagree_widen_the_interval() -> None:
     zeros = [0.0] * 150
     runs = [1] * 50 + [2] * 50 + [3] * 50
     alone = paired_difference(gains, zeros)
-    clustered = paired_difference(gains, zeros, clusters=runs)
+    clustered = paired_difference(gains, zeros, runs=runs)
     assert clustered.estimate == alone.estimate
     # all three draws fall on one run once in nine times, so the ends are those runs
     assert (clustered.low, clustered.high) == pytest.approx((-0.3, 0.3))
     assert alone.high < 0.1
 
 
-def test_one_cluster_is_no_cluster() -> None:
+def test_one_run_is_as_none() -> None:
     ours, theirs = [1.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 0.0]
-    assert paired_difference(ours, theirs) == paired_difference(ours, theirs, clusters=[7] * 4)
+    assert paired_difference(ours, theirs) == paired_difference(ours, theirs, runs=[7] * 4)
+    names = ["a", "b", "c", "d"]
+    assert paired_difference(ours, theirs) == paired_difference(ours, theirs, tasks=names)
 
 
 outcomes = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
@@ -111,7 +114,52 @@ def test_laws_of_the_difference(pairs: list[tuple[bool, bool]], seed: int) -> No
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
 
 
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=30), st.integers(2, 4), st.booleans(),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_the_same_again_tells_nothing_new(
+    won: list[bool], times: int, other_runs: bool, order: random.Random
+) -> None:
+    # the same outcomes in other runs, or in further episodes of one run
+    once = paired_difference([float(each) for each in won], [0.0] * len(won), resamples=300)
+    rows = [(run, task, each) for run in range(times) for task, each in enumerate(won)]
+    if not other_runs:
+        order.shuffle(rows)
+        rows.sort(key=lambda row: row[1])  # tasks are numbered by their first use
+    again = paired_difference(
+        [float(each) for _, _, each in rows],
+        [0.0] * len(rows),
+        runs=[run if other_runs else 0 for run, _, _ in rows],
+        tasks=[task for _, task, _ in rows],
+        resamples=300,
+    )
+    assert (again.low, again.high) == pytest.approx((once.low, once.high))
+
+
+def test_both_tasks_and_runs_may_differ() -> None:
+    # two runs and 50 tasks: what differs between tasks alone, between runs alone, and both
+    runs = [run for run in range(2) for _ in range(50)]
+    tasks = [task for _ in range(2) for task in range(50)]
+    by_task = [float(task % 2) for task in tasks]
+    by_run = [float(run) for run in runs]
+    zeros = [0.0] * 100
+    found = paired_difference(by_task, zeros, runs=runs, tasks=tasks)
+    # of 50 tasks, half won: 1.96 * sqrt(0.25 / 50) = 0.139; of 100 it would be 0.098
+    assert (found.low, found.high) == pytest.approx((0.361, 0.639), abs=0.025)
+    found = paired_difference(by_run, zeros, runs=runs, tasks=tasks)
+    assert (found.low, found.high) == (0.0, 1.0)  # one run in two draws, one time in four each
+
+
+def test_a_pair_that_no_draw_holds_is_passed_over() -> None:
+    # two runs with a task of their own each: half of all draws hold no pair
+    found = paired_difference([1.0, 0.0], [0.0, 0.0], runs=[1, 2], tasks=["a", "b"])
+    assert (found.low, found.estimate, found.high) == (0.0, 0.5, 1.0)
+
+
 def test_pairs_must_match() -> None:
+    with pytest.raises(ValueError, match="one to one"):
+        paired_difference([1.0], [1.0], tasks=["a", "b"])
     with pytest.raises(ValueError, match="one to one"):
         paired_difference([1.0], [1.0, 2.0])
     assert math.isnan(paired_difference([], []).estimate)

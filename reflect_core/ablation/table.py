@@ -74,12 +74,12 @@ class Table:
     def footnote(self) -> str:
         """What the columns mean."""
         return (
-            "In brackets: 95% intervals, bootstrapped over seeds and then over the episodes of "
-            "a seed (with one seed, Wilson's for success); differences are paired by seed and "
-            "task, in percentage points. With three to five seeds such intervals are somewhat too "
-            "narrow. Updates, tokens (read in rollouts and validations, and learnt from) and "
-            "minutes are of one seed's learning, evaluation left out; a stage that arms share "
-            "counts for each. Tasks for practice are RL's alone."
+            "In brackets: 95% intervals, bootstrapped over tasks and, independently, over seeds "
+            "(for success with one seed, or where all episodes end alike, Wilson's); differences "
+            "are paired by seed and task, in percentage points. Where three to five seeds differ "
+            "a lot such intervals are somewhat too narrow. Updates, tokens (read in rollouts and "
+            "validations, and learnt from) and minutes are of one seed's learning, evaluation left "
+            "out; a stage that arms share counts for each. Tasks for practice are RL's alone."
         )
 
     def plain(self) -> dict[str, Any]:
