@@ -84,7 +84,7 @@ def state_segments(state: State, *, history: int) -> list[Segment]:
     """Task, past turns and present observation; ``history`` past turns at most, -1 for all."""
     past = state.history
     if history >= 0:
-        past = past[len(past) - history :] if history else ()
+        past = past[-history:] if history else ()
     segments = [Segment("task", _line(f"Task: {state.task.text}"))]
     for turn in past:
         segments.append(Segment("history", _line(turn.observation)))

@@ -36,6 +36,14 @@ def test_history_can_be_limited_or_left_out():
     assert text(state_segments(state(3), history=0)) == "Task: win\nnow\n"
 
 
+@given(st.integers(0, 9), st.integers(0, 12))
+def test_the_newest_turns_are_shown_as_many_as_there_may_be(past, history):
+    shown = [each.text for each in state_segments(state(past), history=history)]
+    all_of_them = [each.text for each in state_segments(state(past), history=-1)]
+    kept = min(past, history)
+    assert shown == [all_of_them[0], *all_of_them[1 + 2 * (past - kept) :]]
+
+
 def test_both_prompts_begin_with_the_state():
     menu = draw_menu(2, 10, Draws(0, ("x",)))
     common = state_segments(state(2), history=-1)
