@@ -15,7 +15,7 @@ from reflect_core.checkpoint import Checkpoint
 from reflect_core.dropped import check_failures
 from reflect_core.errors import ConfigError, NonFiniteLoss
 from reflect_core.files import write_json
-from reflect_core.protocols import Curriculum, Trainer
+from reflect_core.protocols import Curriculum, Trainer, Weights
 from reflect_core.records import Assignment, Task, Trajectory
 from reflect_core.replay import ReplayBuffer
 from reflect_core.rollout import (
@@ -27,16 +27,6 @@ from reflect_core.rollout import (
 )
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
-
-
-class Weights(Protocol):
-    """A trainable policy, as far as the loop saves and restores it."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Copies of the trainable tensors."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what ``state_dict`` gave."""
 
 
 class Crew(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from reflect_core.records import (
@@ -10,6 +11,7 @@ from reflect_core.records import (
     Assignment,
     Choice,
     Draws,
+    Example,
     Observation,
     Question,
     State,
@@ -82,6 +84,25 @@ class Reflector(Protocol):
         """One reflection per state, in order, independent of the batch's composition."""
 
 
+class Saved(Protocol):
+    """Something whose weights lie in a folder."""
+
+    def save(self, folder: Path) -> None:
+        """Write the weights."""
+
+    def load(self, folder: Path) -> None:
+        """Read what ``save`` wrote."""
+
+
+class TrainableReflector(Reflector, Saved, Protocol):
+    """What a reflector offers whose spec says ``trainable``: :class:`Saved`, and a warm-up."""
+
+    def fit(
+        self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
+    ) -> list[float]:
+        """Warm up on the teacher's reflections; returns losses, and tells each with its update."""
+
+
 @runtime_checkable
 class Teacher(Protocol):
     """What a reflector offers whose spec says ``teaches``: examples for the warm-up."""
@@ -105,6 +126,36 @@ class Policy(Protocol):
         greedy: bool,
     ) -> Sequence[Choice]:
         """One choice per state, in order."""
+
+
+class Weights(Protocol):
+    """Something whose weights are in memory, as far as the loop saves and restores them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copies of the trainable tensors."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` gave."""
+
+
+class TrainablePolicy(Policy, Weights, Saved, Protocol):
+    """What a policy offers whose spec says ``trainable``: :class:`Weights` and :class:`Saved` too.
+
+    A trainer finds it as ``context.policy``; the trainers that ship with reflect need the ``lm``
+    policy's own (``module``, ``trainable``, ``batch``) besides.
+    """
+
+    def fit(
+        self,
+        examples: Sequence[Example],
+        *,
+        reflect: float,
+        progress: Callable[[int, float], None],
+    ) -> list[float]:
+        """Warm up on the teacher's turns, the share ``reflect`` of them with a reflection.
+
+        Returns losses, and tells each with its update.
+        """
 
 
 @runtime_checkable

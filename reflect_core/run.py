@@ -21,9 +21,10 @@ from reflect_core.loop import Training
 from reflect_core.memory import release
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
+from reflect_core.protocols import TrainablePolicy
 from reflect_core.records import Example
 from reflect_core.runfolder import RunFolder
-from reflect_core.session import Session, TrainablePolicy
+from reflect_core.session import Session
 from reflect_core.settings import Settings
 from reflect_core.teach import Lesson, teach, write_examples
 from reflect_core.tutor import tutor

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -15,7 +15,7 @@ from reflect_core.alarms import Alarms
 from reflect_core.context import Context, EnvironmentContext
 from reflect_core.errors import ConfigError, ReflectError, choices
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
-from reflect_core.loop import Crew, Weights, check_groups
+from reflect_core.loop import Crew, check_groups
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
 from reflect_core.protocols import (
@@ -25,8 +25,10 @@ from reflect_core.protocols import (
     Policy,
     Reflector,
     Teacher,
+    TrainablePolicy,
+    TrainableReflector,
 )
-from reflect_core.records import Example, Task
+from reflect_core.records import Task
 from reflect_core.rollout import Collector
 from reflect_core.runfolder import RunFolder
 from reflect_core.settings import Settings
@@ -37,38 +39,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from reflect_core.lm.pool import ModelPool
-
-
-class Saved(Protocol):
-    """Something whose weights lie in a folder."""
-
-    def save(self, folder: Path) -> None:
-        """Write the weights."""
-
-    def load(self, folder: Path) -> None:
-        """Read what ``save`` wrote."""
-
-
-class TrainablePolicy(Policy, Weights, Saved, Protocol):
-    """What a policy offers whose spec says ``trainable``."""
-
-    def fit(
-        self,
-        examples: Sequence[Example],
-        *,
-        reflect: float,
-        progress: Callable[[int, float], None],
-    ) -> list[float]:
-        """Warm up on the teacher's turns."""
-
-
-class TrainableReflector(Reflector, Saved, Protocol):
-    """What a reflector offers whose spec says ``trainable``."""
-
-    def fit(
-        self, examples: Sequence[Example], *, progress: Callable[[int, float], None]
-    ) -> list[float]:
-        """Warm up on the teacher's reflections."""
 
 
 PATIENCE = datetime.timedelta(days=7)
@@ -175,7 +145,16 @@ class Session:
         from accelerate import Accelerator, InitProcessGroupKwargs
 
         # the others wait while the main process teaches or evaluates, for hours perhaps
-        return Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+        made = Accelerator(kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+        if made.mixed_precision != "no":
+            raise ConfigError(
+                f"accelerate is told to use mixed precision ({made.mixed_precision})",
+                why="updates would be computed in it and play would not, so that the "
+                "probabilities of the actions taken would be others at once",
+                then="launch with --mixed_precision no (or change accelerate's own "
+                "configuration); model.dtype=bfloat16 has all in that precision",
+            )
+        return made
 
     @functools.cached_property
     def crew(self) -> Crew:
@@ -189,7 +168,12 @@ class Session:
         """The run's model, loaded once."""
         from reflect_core.lm.pool import ModelPool
 
-        return ModelPool(self.settings.model, self.accelerator.device, seed=self.settings.seed)
+        return ModelPool(
+            self.settings.model,
+            self.accelerator.device,
+            seed=self.settings.seed,
+            processes=self.accelerator.num_processes,
+        )
 
     def context(self, policy: Policy | None = None) -> Context:
         """What the factories of parts are given."""
@@ -280,8 +264,8 @@ class Session:
         Raises:
             ReflectError: The curriculum does not go with the environment, an iteration's
                 episodes do not make whole groups, the policy would be greedy while it learns,
-                there is nothing to evaluate on, or a teacher, or a reflector that needs no
-                warm-up, cannot be built.
+                there is nothing to evaluate on, a row of the evaluation is misnamed, or a
+                teacher, or a reflector that needs no warm-up, cannot be built.
         """
         train = self.settings.train
         ahead = {stage for stage in stages if not self.folder.finished(stage)}
@@ -297,16 +281,37 @@ class Session:
                 )
             if "train" in ahead:
                 self.tasks("valid")  # where there are none, the last weights are kept
-        if "eval" in ahead and not self.tasks(self.settings.eval.split):
-            raise ReflectError(
-                f"there are no {self.settings.eval.split} tasks to evaluate on",
-                then="choose another eval.split, or options that leave tasks for it",
-            )
+        if "eval" in ahead:
+            self._check_evaluation()
         teaches = "teach" in ahead and self.settings.teach.episodes > 0 and self.learns
         if teaches and self.settings.teacher.name != "expert":
             _ = self.teacher
         if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
             _ = self.reflector  # an endpoint without a model, or without a key
+
+    def _check_evaluation(self) -> None:
+        wanted = self.settings.eval
+        if not self.tasks(wanted.split):
+            raise ReflectError(
+                f"there are no {wanted.split} tasks to evaluate on",
+                then="choose another eval.split, or options that leave tasks for it",
+            )
+        for name in self.env_spec.baselines:
+            self.registry.find("policy", name)
+        for name in wanted.players:
+            if name not in self.players:
+                raise ReflectError(
+                    f"eval.players: no row is called {name!r}",
+                    details=choices(name, self.players, called="there may be"),
+                )
+
+    @property
+    def players(self) -> list[str]:
+        """Names of the rows that an evaluation may have."""
+        own = [self.settings.policy.name]
+        if self.policy_spec.trainable:
+            own = ["warmup", "trained", "untuned"]
+        return [*dict.fromkeys(["random", *self.env_spec.baselines, *own])]
 
     def curriculum(self) -> Curriculum:
         """The curriculum, with the tasks that are RL's."""

@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from reflect_core.errors import CheckpointError, ConfigError
 from reflect_core.memory import release
+from reflect_core.protocols import Saved, TrainablePolicy, TrainableReflector
 from reflect_core.records import Example
-from reflect_core.session import Saved, Session, TrainablePolicy, TrainableReflector
+from reflect_core.session import Session
 from reflect_core.teach import read_examples
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 import torch
 from hypothesis import given
@@ -176,6 +177,29 @@ def test_an_adapter_folder_is_read_by_peft(model_folder, tmp_path, architecture)
     assert len(AutoTokenizer.from_pretrained(tmp_path / "a")) == len(models.tokenizer)
     config = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
     assert config["r"] == 4
+
+
+@pytest.mark.parametrize("role", ["reflector", "policy"])
+def test_an_adapter_folder_alone_is_read_with_its_base(model_folder, tmp_path, role):
+    from transformers import AutoModelForCausalLM
+
+    models = pool(model_folder("llama"), "lora")
+    players = {each: models.player(each) for each in ("reflector", "policy")}
+    stir(players[role].trainable(), scale=0.3)
+    players[role].save(tmp_path / "a", models.tokenizer)
+    with players[role].active() as model:
+        expected = logits(model)
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "a").eval()
+    assert torch.allclose(logits(again), expected, atol=1e-5)
+
+
+def test_an_adapter_folder_tells_the_revision_of_its_base(model_folder, tmp_path):
+    models = pool(model_folder("llama"), "lora")
+    models.settings = attrs.evolve(models.settings, revision="v2")  # a folder has none
+    for role in ("reflector", "policy"):
+        models.player(role).save(tmp_path / role, models.tokenizer)
+        config = json.loads((tmp_path / role / "adapter_config.json").read_text())
+        assert config["revision"] == "v2"
 
 
 @each_architecture

@@ -163,6 +163,22 @@ def test_a_step_in_pieces_is_the_same_step(model_folder, monkeypatch):
     assert (weights - same).abs().mean() < 1e-5
 
 
+def test_a_second_gpu_in_sight_changes_nothing(model_folder, monkeypatch):
+    def learnt():
+        player = learner(model_folder("lfm2"), 3)
+        seen = []
+        read = player.module.forward
+        monkeypatch.setattr(
+            player.module, "forward", lambda b: seen.append(len(b.input_ids)) or read(b)
+        )
+        return player.fit(examples(), reflect=True, progress=silent), seen
+
+    alone = learnt()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert learnt() == alone
+    assert len(alone[1]) > 3  # steps come in pieces, and none is lost
+
+
 @pytest.mark.parametrize(("parts", "sizes"), [(1, [8]), (2, [4, 4]), (3, [8])])
 def test_pieces_hold_every_example_of_a_step_once_and_those_of_like_length_together(parts, sizes):
     batches = StepBatches(

@@ -75,9 +75,26 @@ def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path, criti
     seen = told(folder)
     assert set(seen) == {"0", "1"}
     assert seen["0"] == seen["1"]
+    # one update of the reflector and two of the policy, each of 4 examples for each process
+    learnt = [
+        (folder.with_suffix(".samples") / rank).read_text().splitlines() for rank in ("0", "1")
+    ]
+    assert [len(each) for each in learnt] == [4 * 3] * 2
+    assert len({*learnt[0], *learnt[1]}) == 2 * 4 * 3
+    by_step = [{" ".join(each.split()[:2]) for each in mine[4:8]} for mine in learnt]
+    assert by_step == [{"policy 0"}] * 2
     assert [int(episodes) for episodes, _ in seen["0"]] == [5] * ITERATIONS
     assert len({digest for _, digest in seen["0"]}) == ITERATIONS
     assert json.loads((folder / "evaluation.json").read_text())["rows"][-1]["name"] == "trained"
+
+
+def test_mixed_precision_is_refused_before_anything_is_taught(model_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    process = start(model_folder("lfm2"), tmp_path / "mixed")
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 2, out
+    assert "mixed precision (bf16)" in out and "model.dtype=bfloat16" in out
+    assert not (tmp_path / "mixed").exists()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from toy import lamps_registry, settings
 
 from reflect_core import checkpoint
 from reflect_core.baselines import RandomPolicy, SilentReflector
-from reflect_core.errors import CheckpointError, NonFiniteLoss, ReflectError
+from reflect_core.errors import CheckpointError, NonFiniteLoss, PluginError, ReflectError
 from reflect_core.evaluation import Contestant, evaluate
 from reflect_core.progress import QuietProgress
 from reflect_core.rollout import Collector, evaluation_episodes
@@ -292,6 +292,21 @@ def test_there_must_be_test_tasks_and_need_be_no_valid_ones(made, tmp_path):
     assert not (tmp_path / "r" / "data").exists()
     run(tmp_path / "s", made, ["teach", "sft", "train"], registry("valid"))
     assert (tmp_path / "s" / "policy").exists()
+
+
+def test_a_row_that_there_will_not_be_is_told_before_anything_is_taught(model_folder, tmp_path):
+    wanted = attrs.evolve(settings(model_folder("lfm2")).eval, players=("trianed",))
+    made = attrs.evolve(settings(model_folder("lfm2")), eval=wanted)
+    with pytest.raises(ReflectError, match="no row is called 'trianed'") as caught:
+        run(tmp_path / "r", made)
+    assert "did you mean: trained" in caught.value.details
+    assert not (tmp_path / "r" / "data").exists()
+
+
+def test_a_baseline_that_is_no_policy_is_told_before_anything_is_taught(made, tmp_path):
+    with pytest.raises(PluginError, match="no policy is called 'most-lit'"):
+        run(tmp_path / "r", made, registry=lamps_registry(baselines=["most-lit"]))
+    assert not (tmp_path / "r" / "data").exists()
 
 
 def test_a_policy_that_would_be_greedy_while_it_learns_is_refused(model_folder, tmp_path):

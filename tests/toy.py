@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,11 @@ def settings(folder: Path, tuning: str = "full", **sections: Any) -> Settings:
     return Settings(seed=sections.pop("seed", 0), model=model, **made, **sections)
 
 
-def lamps_registry(*, make: Any = Lamps, **lamps: Any) -> Registry:
+def lamps_registry(*, make: Any = Lamps, baselines: Sequence[str] = (), **lamps: Any) -> Registry:
     """The installed plugins and the environment ``lamps``."""
-    spec = EnvironmentSpec(name="lamps", factory=lambda config, context: make(**lamps))
+    spec = EnvironmentSpec(
+        name="lamps", factory=lambda config, context: make(**lamps), baselines=tuple(baselines)
+    )
     plugin = module(reflect_environments=environments(spec))
     installed = importlib.metadata.entry_points(group=GROUP)
     return load([*installed, FakeEntryPoint("lamps", lambda: plugin)], disabled=())  # type: ignore[list-item]

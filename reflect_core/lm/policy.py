@@ -212,6 +212,7 @@ class LmPolicy:
             name="policy",
             weights=example_weights(examples, sft.balance),
             parts=PARTS,
+            processes=self.models.processes,
         )
         with self.training() as module:
             return fit(module, batches, loss, sft.for_policy, seed=seed, progress=progress)

@@ -104,12 +104,16 @@ class ModelPool:
         settings: Which model, and how players are tuned.
         device: Where it lives.
         seed: Decides the first weights of adapters.
+        processes: How many have it and learn together.
     """
 
-    def __init__(self, settings: ModelSettings, device: torch.device, *, seed: int = 0) -> None:
+    def __init__(
+        self, settings: ModelSettings, device: torch.device, *, seed: int = 0, processes: int = 1
+    ) -> None:
         self.settings = settings
         self.device = device
         self.seed = seed
+        self.processes = processes
         self._base, self.tokenizer = load_model(settings, device)
         self._peft: PeftModel | None = None
         self.meter = Meter()
@@ -143,6 +147,9 @@ class ModelPool:
             lora_alpha=self.settings.lora_alpha,
             target_modules="all-linear",
             task_type="CAUSAL_LM",
+            # PEFT notes these for the first adapter only, and readers of a folder need both
+            base_model_name_or_path=self._base.name_or_path or None,
+            revision=self.settings.revision,
         )
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(self.seed, "adapter", role))

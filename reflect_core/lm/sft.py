@@ -26,9 +26,12 @@ class StepBatches(Dataset[Any]):
     """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
 
     With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
-    Trainer adds up: the same step in less memory. Item ``i`` is then piece ``i % parts``. Pieces
+    Trainer adds up: the same step in less memory. Pieces
     hold samples of like length, so that little is padded. Each piece weighs the same: where a
     loss is a mean over tokens, those of short samples weigh more than those of long ones.
+
+    With several processes a step has ``batch_size`` examples for each. The Trainer deals out the
+    pieces in turn, so that each process has as many, and no two have the same.
 
     Args:
         encode: Makes a sample from the index of its example, the step, and its place among the
@@ -37,9 +40,11 @@ class StepBatches(Dataset[Any]):
         collate: Makes a batch of samples.
         examples: Number of examples; they come in shuffled passes.
         weights: How often each comes in a pass on average, shape (examples,); None for once.
-        updates, batch_size: Steps, and examples in each.
+        updates, batch_size: Steps, and examples in each for each process.
         name: Names the random stream.
-        parts: Pieces of a step; where it does not divide ``batch_size``, 1 is taken.
+        parts: Pieces of a step for each process; where it does not divide ``batch_size``, 1 is
+            taken.
+        processes: How many learn together.
     """
 
     def __init__(
@@ -55,11 +60,15 @@ class StepBatches(Dataset[Any]):
         name: str,
         weights: Floats | None = None,
         parts: int = 1,
+        processes: int = 1,
     ) -> None:
         self.encode, self.length, self.collate = encode, length, collate
         self._encoded: tuple[int, list[Any]] = (-1, [])  # the step that was asked for last
         self.updates = updates
         self.parts = parts if batch_size % parts == 0 else 1
+        """Pieces of a step for each process."""
+        self.pieces = self.parts * processes
+        batch_size *= processes
         need = updates * batch_size
         passes = -(-need // examples)
         order = []
@@ -70,13 +79,13 @@ class StepBatches(Dataset[Any]):
         self.rows = [order[k * batch_size : (k + 1) * batch_size] for k in range(updates)]
 
     def __len__(self) -> int:
-        return self.updates * self.parts
+        return self.updates * self.pieces
 
     def __getitem__(self, index: int) -> Any:
-        step, part = divmod(index, self.parts)
+        step, piece = divmod(index, self.pieces)
         samples = self._samples(step)
-        size = len(samples) // self.parts
-        return {"step_batch": self.collate(samples[part * size : (part + 1) * size])}
+        size = len(samples) // self.pieces
+        return {"step_batch": self.collate(samples[piece * size : (piece + 1) * size])}
 
     def _samples(self, step: int) -> list[Any]:
         """Those of a step, from the shortest to the longest."""
@@ -168,6 +177,9 @@ def fit(
             dataloader_pin_memory=False,
             seed=seed % 2**32,
         )
+        # else a Trainer that sees several GPUs splits the batch among copies of the module, which
+        # take tensors alone: a process has one GPU here, as in the rest of a run
+        arguments._n_gpu = min(arguments.n_gpu, 1)
         trainer = _Warmup(
             loss,
             model=module,

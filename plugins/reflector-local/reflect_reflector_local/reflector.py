@@ -194,6 +194,7 @@ class LocalReflector:
             name="reflector",
             weights=example_weights(examples, sft.balance),
             parts=PARTS,
+            processes=self.models.processes,
         )
         with self.player.active(training=True) as model:
             return fit(
