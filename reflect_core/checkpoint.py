@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 
-from reflect_core.errors import CheckpointError
+from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.files import read_json, write_json
 from reflect_core.runfolder import RunFolder
 
@@ -136,10 +136,24 @@ def latest(folder: RunFolder) -> Path | None:
 
 
 def prune(folder: RunFolder, *, keep: int, best: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints and the best one."""
-    for path in _all(folder)[: -max(keep, 1)]:
-        if path != path_of(folder, best):
+    """Remove all but the newest ``keep`` checkpoints and the best one.
+
+    What those that stay hold to be the best stays too: a run may have to go on from any of them.
+    """
+    found = _all(folder)
+    stay = found[-max(keep, 1) :]
+    needed = {*stay, path_of(folder, best), *(_best_of(folder, path) for path in stay)}
+    for path in found:
+        if path not in needed:
             shutil.rmtree(path)
+
+
+def _best_of(folder: RunFolder, path: Path) -> Path | None:
+    """The best checkpoint by what this one says; None where it cannot be read."""
+    try:
+        return path_of(folder, int(read_json(path / STATE)["best_iteration"]))
+    except (OSError, ReflectError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _read(path: Path) -> Checkpoint:

@@ -19,7 +19,7 @@ import tomli_w
 
 from reflect_core.errors import ConfigError, choices, suggest
 from reflect_core.lm.shipped import tiny_digest
-from reflect_core.options import Key, check, from_text, options, plain, to_toml
+from reflect_core.options import Key, anchored, check, from_text, options, plain, to_toml
 from reflect_core.plugins import KINDS, Offer, Registry
 from reflect_core.settings import Part, Settings
 
@@ -174,6 +174,8 @@ def _resolve(
     for name, text in words:
         key = known[_spell(name, known)]
         values[str(key)] = check(key, from_text(text, key.type), "on the command line")
+    if not recorded:
+        values = {name: anchored(known[name], value) for name, value in values.items()}
     return _build(offers, values)
 
 

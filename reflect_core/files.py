@@ -19,6 +19,7 @@ __all__ = [
     "lock",
     "read_json",
     "read_rows",
+    "whole",
     "write_atomic",
     "write_json",
     "write_through",
@@ -26,6 +27,14 @@ __all__ = [
 
 LOCK = ".lock"
 """Name of the file that is locked while a process is at work in a folder."""
+
+
+def whole(path: str) -> Path:
+    """The absolute path, as seen from here; ``~`` is the home.
+
+    ``~NAME`` of nobody is a folder like any other: pathlib raises there.
+    """
+    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

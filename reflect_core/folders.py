@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -85,7 +86,8 @@ def _claim(folder: Path) -> Path:
     if (folder / CONFIG).exists():
         raise ReflectError(
             f"{folder} holds a run already",
-            then=f"go on with it (reflect run --resume {folder}) or choose another --out",
+            then=f"go on with it (reflect run --resume {shlex.quote(str(folder))}) "
+            "or choose another --out",
         )
     make(folder)
     if next(folder.iterdir(), None) is not None:

@@ -17,7 +17,7 @@ in ``docs/reference/api-versions.md``. No other function in it may be called ``r
 would be taken for a misspelt hook.
 
 Keep heavy imports (torch, gymnasium, your engine) inside ``factory``: the module that holds
-the hooks is imported by every command, ``reflect --help`` included.
+the hooks is imported by every command that does something, ``reflect plugins`` included.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def option(
     maximum: float | None = None,
     choices: Sequence[object] | None = None,
     neutral: bool | Callable[[Any], bool] = False,
+    path: bool | Callable[[str], bool] = False,
     **metadata: Any,
 ) -> T:
     """A field of a part's config class: an option with its default and one line of help.
@@ -61,8 +62,10 @@ def option(
     and hold where the value is a number; they are checked when a run is configured. A ``neutral``
     option decides how something is done and never what comes of it (a time-out): two runs that
     differ in nothing else have the same stages. Where that depends on the other options, it is a
-    function of the config. The name ``name`` is taken: it is how
-    the part itself is chosen.
+    function of the config. A ``path`` names a file or folder, as seen from where the command is
+    given (``~`` is the home); a run records it whole and so finds it from anywhere. Where only
+    some values are paths, it is a function of the value. The name ``name`` is taken: it is how the
+    part itself is chosen.
 
     >>> @attrs.frozen
     ... class MazeConfig:
@@ -72,7 +75,7 @@ def option(
     """
     limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
     metadata |= {key: limit for key, limit in limits.items() if limit is not None}
-    metadata["neutral"] = neutral
+    metadata |= {"neutral": neutral, "path": path}
     return attrs.field(default=default, metadata={"help": help, **metadata})
 
 
@@ -112,7 +115,10 @@ class EnvironmentSpec(Spec):
             dotted key (``{"rollout.history": 0}``); files and command lines still win. A key
             of another part (``trainer.lr``) counts only where the chosen part has it.
         truncates: Whether ``Step.truncated`` may be told: episodes are cut by a limit that is
-            not the task's, and what they would still have brought is estimated.
+            not the task's, and what they would still have brought is estimated. So the last
+            observation shows the state that was reached, with its menu, and the expert answers
+            there as in any other; where the menu is empty or the expert raises ``EpisodeOver``,
+            nothing can be estimated and 0 is taken.
         expert_solves: Share of the real tasks that its expert solves with these defaults, of
             those that it does not give up; ``reflect check`` demands as much.
     """
@@ -131,7 +137,7 @@ class ReflectorSpec(Spec):
 
     Args:
         needs_expert: Ask the environment's expert at every turn and pass its word along.
-        trainable: The warm-up stage fits it (it then has ``fit``, ``save`` and ``load``).
+        trainable: The warm-up stage fits it (it is then a :class:`TrainableReflector`).
         teaches: It can be chosen with ``--teacher NAME`` (it then has ``advise``).
         remote: Every answer is asked for elsewhere and may cost money: a plan counts requests.
     """
@@ -149,7 +155,8 @@ class PolicySpec(Spec):
 
     Args:
         needs_expert: As for reflectors.
-        trainable: The warm-up stage fits it, and trainers may update it.
+        trainable: The warm-up stage fits it, and trainers may update it (it is then a
+            :class:`TrainablePolicy`).
     """
 
     factory: Callable[[Any, Context], Policy]

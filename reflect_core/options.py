@@ -17,10 +17,12 @@ import attrs
 import cattrs
 
 from reflect_core.errors import ConfigError, suggest
+from reflect_core.files import whole
 
 __all__ = [
     "NONE",
     "Key",
+    "anchored",
     "check",
     "check_all",
     "from_text",
@@ -47,6 +49,7 @@ class Key:
     minimum: float | None = None
     maximum: float | None = None
     choices: Sequence[object] | None = None
+    path: bool | Callable[[str], bool] = False
 
     def __str__(self) -> str:
         return f"{self.section}.{self.option}" if self.section else self.option
@@ -74,7 +77,8 @@ def options(config: type, section: str) -> list[Key]:
             default = None if default.takes_self else default.factory()
         limits = {name: field.metadata.get(name) for name in ("minimum", "maximum", "choices")}
         text = field.metadata.get("help", "")
-        found.append(Key(section, field.alias, field.type, default, text, **limits))
+        path = field.metadata.get("path", False)
+        found.append(Key(section, field.alias, field.type, default, text, **limits, path=path))
     return found
 
 
@@ -92,6 +96,14 @@ def check(key: Key, value: object, where: str) -> Any:
         if low or high:
             raise _refusal(key, value, where)
     return checked
+
+
+def anchored(key: Key, value: Any) -> Any:
+    """The value, whole where it is a path: as seen from here, with ``~`` for the home."""
+    if not isinstance(value, str | Path) or not str(value):
+        return value
+    is_path = key.path(str(value)) if callable(key.path) else key.path
+    return type(value)(whole(str(value))) if is_path else value
 
 
 def check_all(config: object) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from reflect_core.baselines import ExpertPolicy, RandomPolicy, SilentReflector
+from reflect_core.errors import ReflectError
 from reflect_core.hints import hint_of
 from reflect_core.prompt import Menu, policy_segments, reflector_segments
 from reflect_core.protocols import Expert
@@ -163,8 +164,28 @@ def _requests(number: float, sample: Sample) -> str:
     return f", {_count(number)} requests of {_count(number * sample.policy)} tokens in all"
 
 
+def _knows(session: Session) -> bool:
+    """Whether the environment has an expert to go by.
+
+    Some engines have one for some games only. Where the run needs it, what it says to that is the
+    plan's error too.
+    """
+    environment = session.environment
+    if not isinstance(environment, Expert):
+        return False
+    task = session.tasks(session.settings.eval.split)[0]
+    observation = environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
+    try:
+        hint_of(environment, observation)
+    except ReflectError:
+        if _teaches(session) and session.settings.teacher.name == "expert":
+            raise
+        return False
+    return True
+
+
 def _sample(session: Session, count: Callable[[str], int]) -> Sample:
-    expert = isinstance(session.environment, Expert)
+    expert = _knows(session)
     collector = Collector(
         session.make_environment,
         SilentReflector(),
@@ -204,7 +225,7 @@ def _sample(session: Session, count: Callable[[str], int]) -> Sample:
 def _reflection(session: Session, count: Callable[[str], int]) -> float:
     """Length of a reflection: the expert's, or half of the longest."""
     environment = session.environment
-    if not isinstance(environment, Expert):
+    if not isinstance(environment, Expert) or not _knows(session):
         return session.settings.rollout.max_reflection_tokens / 2
     lengths = []
     for task in session.tasks("train")[:EPISODES]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Players:
             raise ReflectError(
                 f"{folder.path} has no policy yet",
                 why="neither its warm-up nor its RL is done",
-                then=f"reflect run --resume {folder.path}",
+                then=f"reflect run --resume {shlex.quote(str(folder.path))}",
             )
         session.take_up(weights)
         self._session = session
@@ -255,7 +256,7 @@ def table(
     if settings.env.name != name:
         raise ConfigError(
             f"the players of {run} have learnt {settings.env.name}, not {name}",
-            then=f"reflect play {settings.env.name} --policy {run}",
+            then=f"reflect play {settings.env.name} --policy {shlex.quote(str(run))}",
         )
     settings = config.override(registry, settings, overrides)
     # in this process: nobody is in a hurry, and what it raises is told with its place

@@ -39,6 +39,12 @@ def _table(table: Mapping[str, Any]) -> dict[str, Any]:
     return dict(table)
 
 
+def _plain(value: Any) -> Any:
+    """A number as Python has it: engines return numpy's, which JSON cannot hold."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else value
+
+
 @attrs.frozen
 class Task:
     """One thing to solve: what a curriculum hands out and an environment resets to.
@@ -55,7 +61,7 @@ class Task:
     task_id: str
     split: str
     text: str
-    level: int = 1
+    level: int = attrs.field(default=1, converter=_plain)
     practice: bool = False
     data: Mapping[str, Any] = attrs.field(factory=dict, converter=_table, eq=False, repr=False)
 
@@ -91,11 +97,11 @@ class Step:
     """
 
     observation: Observation
-    reward: float
-    terminated: bool = False
-    truncated: bool = False
-    success: bool = False
-    shaping: float = 0.0
+    reward: float = attrs.field(converter=_plain)
+    terminated: bool = attrs.field(default=False, converter=_plain)
+    truncated: bool = attrs.field(default=False, converter=_plain)
+    success: bool = attrs.field(default=False, converter=_plain)
+    shaping: float = attrs.field(default=0.0, converter=_plain)
     info: Mapping[str, Any] = attrs.field(factory=dict, converter=_table, eq=False)
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from reflect_core.dropped import concerns_all, told_failure
-from reflect_core.errors import ReflectError
+from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.grounding import without_actions
 from reflect_core.hints import hint_of
 from reflect_core.protocols import Environment, Expert, Policy, Reflector
@@ -328,7 +328,11 @@ class Collector:
         return reflections
 
     def _state(self, one: _Live, failures: list[str]) -> State | None:
-        """What the players see; None where the expert raised, and the episode is dropped."""
+        """What the players see; None where the expert raised, and the episode is dropped.
+
+        Raises:
+            EpisodeOver: The episode was cut, and its expert has nothing to say any more.
+        """
         hint = None
         if self.needs_expert:
             if not isinstance(one.environment, Expert):
@@ -341,7 +345,7 @@ class Collector:
                 with self._waiting():
                     hint = hint_of(one.environment, one.observation)
             except Exception as error:  # any fault of a plugin; counted
-                if concerns_all(error):
+                if concerns_all(error) or (one.truncated and isinstance(error, EpisodeOver)):
                     raise
                 one.over = True
                 self._failed(one, error, failures)
@@ -353,11 +357,13 @@ class Collector:
         final_value = 0.0
         if one.truncated and one.observation.legal_actions:
             # the learner's limit cut the episode: what would have followed is estimated
-            state, draws = self._state(one, failures), one.draws(self.seed)
-            if state is None:
-                return None
-            reflections = self._reflect([state], [draws], greedy)
-            final_value = self.policy.act([state], reflections, [draws], greedy=greedy)[0].value
+            with contextlib.suppress(EpisodeOver):
+                state, draws = self._state(one, failures), one.draws(self.seed)
+                if state is None:
+                    return None
+                reflections = self._reflect([state], [draws], greedy)
+                choice = self.policy.act([state], reflections, [draws], greedy=greedy)[0]
+                final_value = choice.value
         return Trajectory(
             episode=one.episode.index,
             task=one.episode.task,

@@ -6,6 +6,7 @@ Options of plugins live with the plugins and appear here as :class:`Part`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -22,11 +23,20 @@ class Part:
     options: Any = attrs.field(factory=NoConfig)
 
 
+def _is_model_folder(name: str) -> bool:
+    """Whether a model's name is a folder's: it looks like one, or there is one of that name."""
+    return name.startswith((".", "/", "~")) or (name != "tiny" and Path(name).is_dir())
+
+
 @attrs.frozen
 class ModelSettings:
     """Which causal language model plays, and how it is loaded and tuned."""
 
-    name: str = option("tiny", "Hub name or folder of a causal LM; 'tiny' ships with the package.")
+    name: str = option(
+        "tiny",
+        "Hub name or folder of a causal LM; 'tiny' ships with the package.",
+        path=_is_model_folder,
+    )
     revision: str | None = option(None, "Commit, branch or tag of a hub model.")
     dtype: str = option(
         "float32",
@@ -103,7 +113,7 @@ class SftSettings:
     )
     lr: float = option(1e-3, "Peak learning rate; linear warm-up, then cosine decay.", minimum=0)
     policy_lr: float | None = option(None, "The policy's own; if none, lr.", minimum=0)
-    max_grad_norm: float = option(1.0, "Gradient clipping.", minimum=0)
+    max_grad_norm: float = option(1.0, "Gradient clipping; 0 for none.", minimum=0)
 
     @property
     def for_policy(self) -> SftSettings:
@@ -145,6 +155,7 @@ class RolloutSettings:
         120.0,
         "Seconds that one call of an environment in a worker may take.",
         minimum=0.01,
+        maximum=86400,
         neutral=True,
     )
     worker_memory: float = option(

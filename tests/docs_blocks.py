@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
-COMMANDS = ("reflect", "make", "pip", "python", "accelerate", "export", "cd")
+COMMANDS = ("reflect", "make", "pip", "python", "accelerate", "export", "cd", "source")
 SHELL = {"bash", "sh", "shell", "console"}
 DATA = {"toml", "json"}
 KNOWN = {*SHELL, *DATA, "python", "pycon", "text", ""}

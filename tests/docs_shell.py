@@ -60,6 +60,7 @@ class Shell:
             "python": self.python,
             "export": self.export,
             "cd": self.cd,
+            "source": self.source,
         }
         assert program in known, f"the shell of the tests does not know {program!r}"
         known[program](rest, marks=marks)
@@ -147,6 +148,11 @@ class Shell:
     def cd(self, words: Sequence[str], *, marks: Marks) -> None:
         """Go to another folder."""
         os.chdir(words[0])
+
+    def source(self, words: Sequence[str], *, marks: Marks) -> None:
+        """See that it is the environment that the Makefile makes."""
+        made = re.search(r"^VENV \?= (.+)$", Path("Makefile").read_text(encoding="utf-8"), re.M)
+        assert made is not None and list(words) == [f"{made[1]}/bin/activate"]
 
 
 def parse(words: Sequence[str]) -> None:

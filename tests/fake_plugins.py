@@ -63,7 +63,7 @@ def build_nothing(config: object, context: object) -> Any:
 
 @attrs.frozen
 class MazeConfig:
-    root: str | None = option(None, "Folder to explore.")
+    root: str | None = option(None, "Folder to explore.", path=True)
     size: int = option(4, "Side of the maze in cells.", minimum=1, maximum=64)
     corpus: Literal["stdlib", "synthetic"] = option("stdlib", "Where the text comes from.")
     skip: tuple[str, ...] = option((), "Names to leave out.")

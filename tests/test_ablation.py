@@ -77,6 +77,8 @@ def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
         ("mine=trainr=grpo", "trainer"),
         ("mine=trainer.lr=fast", "trainer.lr"),
         ("mine=root='a", "closing quotation"),
+        ("mine=seed=7", "--seeds 0,1,2"),
+        ("mine=trainer=grpo eval.players=random", "eval.players"),
     ],
 )
 def test_an_arm_that_is_none_is_refused(registry, base, text, told):
@@ -208,6 +210,7 @@ def test_another_study_in_the_same_folder_is_refused(tmp_path, capsys):
     assert "holds an ablation with other settings" in capsys.readouterr().err
     assert main(["ablate", "--env", "filesys", "--seeds", "x", "--out", str(tmp_path / "n")]) == 2
     assert "is not a list of seeds" in capsys.readouterr().err
+    assert not (tmp_path / "n").exists()  # else it would be taken for another study's
     for word in ("--seed", "seed=1"):
         assert main(["ablate", "--env", "filesys", word]) == 2
         assert "--seeds" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import math
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -152,6 +153,18 @@ def test_pruning_keeps_the_newest_and_the_best(tmp_path, iterations, keep, data)
     left = {int(path.name) for path in folder.checkpoints.iterdir()}
     assert left == set(sorted(iterations)[-keep:]) | {best}
     assert checkpoint.latest(folder) == checkpoint.path_of(folder, max(iterations))
+
+
+def test_pruning_keeps_what_an_older_checkpoint_needs_to_end_a_run(tmp_path):
+    folder = RunFolder(tmp_path)
+    for iteration, best in ((4, 4), (8, 4), (12, 12)):
+        checkpoint.save(folder, attrs.evolve(example(iteration), best_iteration=best))
+        checkpoint.prune(folder, keep=2, best=best)
+    shutil.rmtree(checkpoint.path_of(folder, 12))  # damaged, and removed as the error asks
+    newest = checkpoint.latest(folder)
+    assert newest is not None
+    best = checkpoint.load(newest).best_iteration
+    assert checkpoint.load(checkpoint.path_of(folder, best)).iteration == 4
 
 
 def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path):

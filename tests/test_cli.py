@@ -335,6 +335,8 @@ def test_an_interruption_says_how_to_go_on(runs: Runs, reflect: Any) -> None:
     answer = reflect("run", "--env", "maze", "--out", "mine")
     assert answer.code == 130
     assert "To go on: reflect run --resume mine" in answer.err
+    answer = reflect("run", "--env", "maze", "--out", "my run")
+    assert "To go on: reflect run --resume 'my run'" in answer.err
 
 
 def test_an_interrupted_evaluation_beside_a_run_is_asked_for_again(

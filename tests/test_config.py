@@ -54,6 +54,52 @@ def test_defaults() -> None:
     )
 
 
+def test_a_path_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    made = resolve("root=mazes")
+    assert made.env.options.root == str(tmp_path / "mazes")
+    filed = from_file(tmp_path, "[env]\nname = 'maze'\nroot = '../mazes'\n")
+    assert filed.env.options.root == str(tmp_path.parent / "mazes")
+    monkeypatch.chdir("/")
+    assert config.loads(REGISTRY, config.dump(made)) == made
+    assert config.override(REGISTRY, made, ["size=5"]).env.options.root == str(tmp_path / "mazes")
+    assert resolve("root=~/mazes").env.options.root == "/home/me/mazes"
+    assert resolve("root=~nobody-of-this-name/mazes").env.options.root == (
+        "/~nobody-of-this-name/mazes"
+    )
+    assert resolve("root=none").env.options.root is None
+    assert resolve().env.options.root is None
+
+
+def test_what_a_run_recorded_is_not_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+    text = config.dump(resolve()).replace('root = "none"', 'root = "mazes"')
+    assert config.loads(REGISTRY, text).env.options.root == "mazes"  # of an older version
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("tiny", "tiny"),
+        ("gpt2-xl", "gpt2-xl"),
+        ("Qwen/Qwen2.5-1.5B-Instruct", "Qwen/Qwen2.5-1.5B-Instruct"),
+        ("./mine", "{here}/mine"),
+        ("mine", "{here}/mine"),  # there is such a folder
+        ("~/mine", "/home/me/mine"),
+        ("/models/mine", "/models/mine"),
+    ],
+)
+def test_a_models_folder_is_recorded_whole(
+    name: str, whole: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("mine", "tiny"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert resolve(model=name).model.name == whole.format(here=tmp_path)
+
+
 def test_an_environment_must_be_named() -> None:
     with pytest.raises(ConfigError) as caught:
         config.resolve(REGISTRY)
@@ -107,9 +153,9 @@ def test_a_wrong_wish_is_an_error_that_names_the_environment(wrong: str) -> None
 @pytest.mark.parametrize(
     ("word", "value"),
     [
-        ("root=.", "."),
+        ("root=.", str(Path.cwd())),
         ("root=none", None),
-        ("root=a=b", "a=b"),
+        ("root=a=b", str(Path.cwd() / "a=b")),
         ("size=7", 7),
         ("loops=true", True),
         ("loops=no", False),

@@ -2,6 +2,7 @@
 
 import re
 
+import attrs
 import pytest
 from toy import lamps_registry, settings
 
@@ -17,6 +18,7 @@ from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
 from reflect_core.settings import ModelSettings
+from reflect_core.testing.lamps import Lamps
 
 
 def plan(folder, made, registry=None):
@@ -46,6 +48,19 @@ def test_the_plan_names_what_the_run_will_do(model_folder, tmp_path):
     assert {"model", "teach", "sft reflector", "sft policy", "train ppo", "eval"} <= set(told)
     assert told["sft reflector"].startswith("3 updates")
     assert told["train ppo"].startswith("3 iterations of 6 episodes, curriculum uniform")
+
+
+def test_an_expert_that_a_run_does_not_need_may_have_nothing_to_say(model_folder, tmp_path):
+    class Mute(Lamps):
+        def expert_action(self):
+            raise ReflectError("the game tells no way", then="teach.episodes=0")
+
+    made = settings(model_folder("lfm2"))
+    untaught = attrs.evolve(made, teach=attrs.evolve(made.teach, episodes=0))
+    told = plan(tmp_path, untaught, lamps_registry(make=Mute))
+    assert any(line.startswith("train ppo: 3 iterations") for line in told)
+    with pytest.raises(ReflectError, match="tells no way"):
+        plan(tmp_path, made, lamps_registry(make=Mute))
 
 
 def test_estimates_are_near_what_the_run_then_counts(model_folder, tmp_path):

@@ -153,6 +153,24 @@ def test_leaving_is_no_failure_and_a_slip_costs_nothing(
     assert re.search(r"\nLeft after 0 turns, return 0\.00 \(--task test-\d\)\n\Z", answer.out)
 
 
+def test_a_number_without_end_is_a_slip(right: list[str], play: Callable[..., Answer]) -> None:
+    answer = play("9" * 5000, *right, words=ONE)
+    assert answer.code == 0
+    assert "There is no action '9999" in answer.out
+    assert "Solved after 2 turns" in answer.out
+
+
+def test_what_is_no_text_is_told(
+    right: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8"))
+    assert main(["play", "lamps", *ONE]) == 0
+    said = capsys.readouterr()
+    assert "not text in this terminal's encoding" in said.out
+    assert "Left after 0 turns" in said.out
+    assert said.err == ""
+
+
 def test_options_of_the_environment(installed: None, play: Callable[..., Answer]) -> None:
     assert "5 turns left" in play(words=("horizon=5",)).out
     answer = play(words=("horizon=0",))

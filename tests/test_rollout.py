@@ -1,14 +1,18 @@
 """Rollouts: layout independence, failing environments, the learner's limit."""
 
 import itertools
+import json
 
+import attrs
+import numpy as np
 import pytest
 
 from reflect_core import rollout
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
 from reflect_core.dropped import check_failures
-from reflect_core.errors import EnvironmentFailure, NoAdvice, ReflectError
-from reflect_core.records import Assignment, Choice, Task
+from reflect_core.errors import EnvironmentFailure, EpisodeOver, NoAdvice, ReflectError
+from reflect_core.evaluation import outcome
+from reflect_core.records import Assignment, Choice, Step, Task
 from reflect_core.rollout import (
     Collector,
     evaluation_episodes,
@@ -39,6 +43,29 @@ def trace(played):
         )
         for t in played.trajectories
     ]
+
+
+def test_numbers_of_numpy_are_recorded_as_plain_ones():
+    class Engine(Lamps):
+        def tasks(self, split):
+            return [attrs.evolve(task, level=np.int64(task.level)) for task in super().tasks(split)]
+
+        def step(self, action):
+            told = super().step(action)
+            return Step(
+                told.observation,
+                reward=np.float32(told.reward),
+                terminated=np.bool_(told.terminated),
+                truncated=np.bool_(told.truncated),
+                success=np.bool_(told.success),
+                shaping=np.float32(0),
+            )
+
+    def recorded(make):
+        plan = evaluation_episodes(make().tasks("test"), 8, seed=0, stage="full")
+        return json.dumps([outcome(t) for t in play(4, make=make, plan=plan).trajectories])
+
+    assert recorded(Engine) == recorded(Lamps)
 
 
 @pytest.mark.parametrize("num_envs", [1, 5, 12, 40])
@@ -159,6 +186,31 @@ def test_a_truncated_episode_is_bootstrapped_and_a_terminated_one_is_not():
     ended = play(4, policy=Valuing())
     assert {t.final_value for t in cut.trajectories} == {0.5}
     assert {t.final_value for t in ended.trajectories} == {0.0}
+
+
+def test_an_expert_that_is_silent_once_an_episode_is_cut_loses_none():
+    class Silent(Lamps):
+        def expert_action(self):
+            if self.over:
+                raise EpisodeOver("no episode runs")
+            return super().expert_action()
+
+    class Worth(ExpertPolicy):
+        def act(self, states, reflections, draws, *, greedy):
+            chosen = super().act(states, reflections, draws, greedy=greedy)
+            return [attrs.evolve(choice, value=0.5) for choice in chosen]
+
+    def cut(make):
+        collector = Collector(
+            make, ExpertReflector(), Worth(), seed=0, num_envs=4, needs_expert=True
+        )
+        return collector.play(episodes(), greedy=True)
+
+    silent, whole = cut(lambda: Silent(truncate=True)), cut(lambda: Lamps(truncate=True))
+    assert not silent.failures
+    assert trace(silent) == trace(whole)
+    assert {t.final_value for t in silent.trajectories} == {0.0}
+    assert {t.final_value for t in whole.trajectories} == {0.5}
 
 
 def test_the_expert_is_asked_only_where_it_is_needed():

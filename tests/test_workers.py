@@ -1,8 +1,10 @@
 """Environments in worker processes: the same episodes, whatever happens to the processes."""
 
 import contextlib
+import errno
 import functools
 import json
+import math
 import os
 import pickle
 import signal
@@ -22,6 +24,7 @@ from toy import policy
 from toy import settings as toy_settings
 
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
+from reflect_core.cli.failures import explain
 from reflect_core.context import EnvironmentContext
 from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.plugins import load
@@ -324,6 +327,36 @@ def test_what_is_raised_comes_with_the_workers_traceback(tmp_path):
     assert any("hazards.py" in note for note in raised.value.__notes__)
 
 
+class Locked(Lamps):
+    """Tasks in a file that may not be read; the engine hides that behind an error of its own."""
+
+    def tasks(self, split):
+        try:
+            raise PermissionError(errno.EACCES, "Permission denied", "/games/train")
+        except OSError as error:
+            raise RuntimeError("no games") from error
+
+
+def test_what_the_system_refuses_in_a_worker_is_explained_as_here():
+    told = explain(caught(lambda: Locked().tasks("train")))
+    assert told is not None and "/games/train" in told.what
+    with pool(Locked) as made:
+        there = explain(caught(lambda: made.environment().tasks("train")))
+    assert str(there) == str(told)
+
+
+def caught(call):
+    with pytest.raises(Exception) as raised:
+        call()
+    return raised.value
+
+
+@pytest.mark.parametrize("timeout", [1e9, math.inf])
+def test_a_limit_may_be_longer_than_a_system_can_wait(timeout):
+    with pool(Lamps, timeout=timeout) as made:
+        assert made.environment().reset(TASKS[0], seed=0) == Lamps().reset(TASKS[0], seed=0)
+
+
 def test_what_does_not_pickle_is_an_error():
     with pytest.raises(ReflectError, match="cannot be sent to a worker"):
         pool(lambda: Lamps())
@@ -373,6 +406,7 @@ import sys, threading
 from pathlib import Path
 from hazards import Hazards
 from reflect_core.workers import WorkerPool
+import errno
 import functools
 
 build = functools.partial(Hazards, Path(sys.argv[1]), {"train-1": sys.argv[2]})

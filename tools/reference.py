@@ -21,7 +21,7 @@ from typing import Any
 import attrs
 import click
 
-from reflect_core import hookspecs, protocols, records, settings
+from reflect_core import context, hookspecs, protocols, records, settings
 from reflect_core.cli.app import command
 from reflect_core.config import keys
 from reflect_core.options import Key, options, written
@@ -148,6 +148,10 @@ def _hooks() -> Lines:
     yield "### option\n"
     yield _code(hookspecs.option, hookspecs)
     yield parse(hookspecs.option.__doc__, hookspecs).text
+    yield "\n## Contexts\n"
+    yield parse(context.__doc__, context).text
+    for each in _classes(context):
+        yield from _class(each, context)
     yield "\n## Parts\n"
     yield parse(protocols.__doc__, protocols).text
     for part in _classes(protocols):
@@ -225,7 +229,8 @@ def _class(made: type, module: ModuleType, *, own: bool = False) -> Lines:
     annotations = {
         name: text for each in reversed(made.__mro__) for name, text in _annotated(each).items()
     }
-    yield f"\n### {made.__name__}\n" if module is hookspecs else f"\n## {made.__name__}\n"
+    level = "##" if module is records else "###"
+    yield f"\n{level} {made.__name__}\n"
     yield doc.text
     yield ""
     for field in attrs.fields(made):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reflect_core import folders
-from reflect_core.cli.options import WithKeys, configuring
+from reflect_core.cli.options import WithKeys, configured
 from reflect_core.context import EnvironmentContext
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.runfolder import STUDY
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=WithKeys)
-@configuring
+@configured(out="runs/ablate-ENV")
 @click.option("--arms", metavar="A,B,...", help="Only these arms.  [all]")
 @click.option(
     "--arm", "own", metavar='"NAME=WORDS"', multiple=True, help="One more, by its KEY=VALUE words."
@@ -78,6 +78,9 @@ def ablate(
         more.append(own_arm(text, base, registry, taken))
     known = arms_of(base, more=more, **asked)
     chosen = choose(known, _words(arms), always=[arm.name for arm in more])
+    for arm in chosen:
+        config.override(registry, base, arm.overrides)
+    numbers = _numbers(seeds)
     if dry_run:
         for arm in chosen:
             click.echo(f"{arm.name:<14} {arm.title:<40} {' '.join(arm.overrides)}")
@@ -87,7 +90,7 @@ def ablate(
     about = {**config.versions(registry, base), "tasks": tasks_digest(tasks)}
     about.pop("platform")  # a new kernel does not make another study
     _same_study(folder, base, about, registry)
-    study = Study(folder, registry, base, chosen, _numbers(seeds), jobs or default_jobs(base))
+    study = Study(folder, registry, base, chosen, numbers, jobs or default_jobs(base))
     with files.lock(folder):
         study.run(make_progress())
         result = table.gather(chosen, study.runs())

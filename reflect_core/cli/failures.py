@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 from pathlib import Path
 
 from reflect_core.errors import ReflectError
@@ -41,7 +42,7 @@ class Interrupted(Exception):
     def __str__(self) -> str:
         if self.folder is None:
             return "Stopped. To go on: give the command again"
-        return f"Stopped. To go on: reflect run --resume {self.folder}"
+        return f"Stopped. To go on: reflect run --resume {shlex.quote(str(self.folder))}"
 
 
 def explain(error: BaseException, *, resume: Path | None = None) -> ReflectError | None:
@@ -63,7 +64,7 @@ def explain(error: BaseException, *, resume: Path | None = None) -> ReflectError
             text = os.strerror(number) + (f": {os.fsdecode(where)}" if where else "")
             then = _WAYS_ON[number]
             if resume is not None:
-                then += f", then: reflect run --resume {resume}"
+                then += f", then: reflect run --resume {shlex.quote(str(resume))}"
             return ReflectError(text, then=then)
         seen = seen.__cause__ or seen.__context__
     return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["FILE", "FOLDER", "WithKeys", "configuring", "seeding"]
+__all__ = ["FILE", "FOLDER", "WithKeys", "configured", "configuring", "seeding"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,8 +37,16 @@ class WithKeys(click.Command):
 seeding = click.option("--seed", type=int, help="Root of every random choice.  [0]")
 
 
-def configuring(command: F) -> F:
-    """Add what chooses the parts and settings of a new run, but for its seed."""
+def configured(*, out: str) -> Callable[[F], F]:
+    """Adds what chooses the parts and settings of a new run, but for its seed.
+
+    Args:
+        out: Where the folder is made if nobody says, in words.
+    """
+    return functools.partial(_configured, out=out)
+
+
+def _configured(command: F, *, out: str) -> F:
     for decorate in reversed(
         (
             click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]..."),
@@ -50,8 +59,11 @@ def configuring(command: F) -> F:
             click.option("--negatives", type=float, help="Negative examples an episode; 0: none."),
             click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),
             click.option("--config", "file", type=FILE, help="TOML file with settings."),
-            click.option("--out", type=FOLDER, help="Folder of the run.  [first free in runs/]"),
+            click.option("--out", type=FOLDER, help=f"Folder to make.  [{out}]"),
         )
     ):
         command = decorate(command)
     return command
+
+
+configuring = configured(out="first free in runs/")

@@ -100,14 +100,18 @@ def _asked(game: Game, counsel: Counsel | None) -> str | None:
         except EOFError:
             click.echo()  # the prompt's line has no end
             return None
+        except UnicodeDecodeError:
+            click.echo("That is not text in this terminal's encoding.")
+            continue
         if not sys.stdin.isatty():
             click.echo(answer)  # as a terminal would have shown it
         if answer == QUIT:
             return None
         if not answer and counsel is not None:
             return game.menu[counsel.index]
-        if answer.isdecimal() and 1 <= int(answer) <= len(game.menu):
-            return game.menu[int(answer) - 1]
+        number = answer.lstrip("0")
+        if number.isdecimal() and len(number) < 10 and 1 <= int(number) <= len(game.menu):
+            return game.menu[int(number) - 1]
         if answer in game.menu:
             return answer
         click.echo(f"There is no action {answer!r}.")

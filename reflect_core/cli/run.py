@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,7 @@ def run(
         if out or file or overrides or any(value is not None for value in flags.values()):
             raise ReflectError(
                 "the settings of a run are fixed when it begins",
-                then=f"reflect run --resume {resume}, or begin another run: "
+                then=f"reflect run --resume {shlex.quote(str(resume))}, or begin another run: "
                 f"reflect run --config {resume / folders.CONFIG} ...",
             )
         settings = folders.open_run(resume, registry)

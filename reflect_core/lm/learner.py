@@ -57,7 +57,7 @@ class LearnerOptions(Protocol):
 
     @property
     def max_grad_norm(self) -> float:
-        """Length to which the gradient is clipped."""
+        """Length to which the gradient is clipped; 0 for no clipping."""
 
 
 Options = TypeVar("Options", bound=LearnerOptions)
@@ -271,7 +271,9 @@ class Learner(Generic[Options]):
             total = dict(zip(names, summed.tolist(), strict=True))
             errors = accelerator.gather(torch.tensor([ratio_error], device=accelerator.device))
             ratio_error = float(errors.max())
-        norm = accelerator.clip_grad_norm_(self.policy.trainable(), self.config.max_grad_norm)
+        norm = accelerator.clip_grad_norm_(
+            self.policy.trainable(), self.config.max_grad_norm or math.inf
+        )
         total |= {"grad_norm": float(norm), "ratio_error": ratio_error}
         if not math.isfinite(total["grad_norm"]):
             raise NonFiniteLoss(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from typing import Any
 
@@ -71,6 +72,8 @@ class Failure:
         over: It was :class:`EpisodeOver`.
         lost: It was :class:`NoAdvice`.
         parts: ``what``, ``why``, ``then`` and ``details`` of a :class:`ReflectError`.
+        system: Number, text and file of what the operating system refused, here or further up
+            the chain of causes.
     """
 
     kind: str
@@ -79,6 +82,7 @@ class Failure:
     over: bool = False
     lost: bool = False
     parts: tuple[str, str | None, str | None, tuple[str, ...]] | None = None
+    system: tuple[int, str, str | None] | None = None
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -93,6 +97,7 @@ class Failure:
             isinstance(error, EpisodeOver),
             isinstance(error, NoAdvice),
             parts,
+            _refused(error),
         )
 
     def error(self) -> Exception:
@@ -106,8 +111,21 @@ class Failure:
             raised = kind(what, why=why, then=then, details=details)
         else:
             raised = EnvironmentRaised(f"{self.kind}: {self.text}")
+        if self.system is not None:
+            raised.__cause__ = OSError(*self.system)
         raised.add_note(f"in a worker:\n{self.trace}")
         return raised
+
+
+def _refused(error: BaseException | None) -> tuple[int, str, str | None] | None:
+    """What the operating system said, if that is what an exception comes from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno is not None:
+            place = error.filename
+            named = os.fsdecode(place) if isinstance(place, str | bytes | os.PathLike) else None
+            return error.errno, str(error.strerror), named
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @attrs.frozen

@@ -17,6 +17,9 @@ RETRIES = 3
 START_SECONDS = 120.0
 """For an interpreter to start; a call's own limit may be shorter than that takes."""
 
+LONGEST = 1e6
+"""The longest limit in seconds: what waits counts milliseconds in 31 bits."""
+
 LEAVE_SECONDS = 3.0
 """For a process to close its environments before it is killed."""
 
@@ -79,14 +82,14 @@ class Worker:
         if self._process is None:
             self._leaving = [process for process in self._leaving if not process.reap()]
             self._process = WorkerProcess(self._build)
-            self._ready = Ticket(max(START_SECONDS, self.timeout))
+            self._ready = Ticket(min(max(START_SECONDS, self.timeout), LONGEST))
             self._pending.append(self._ready)
 
     def submit(self, request: Request, *, calls: int = 1) -> Ticket:
         """Send a request, which takes the time of so many calls; does not wait."""
         self.start()
         assert self._process is not None
-        ticket = Ticket(calls * self.timeout)
+        ticket = Ticket(min(calls * self.timeout, LONGEST))
         self.submitted += 1
         self._pending.append(ticket)
         # this process sees to the limit; the worker does only if this one is gone

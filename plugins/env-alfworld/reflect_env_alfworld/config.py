@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 
 from reflect_core.errors import ConfigError
+from reflect_core.files import whole
 from reflect_core.hookspecs import option
 
 GENERATED, REAL, FOLDER = SOURCES = ("generated", "real", "folder")
@@ -42,8 +44,10 @@ class AlfworldConfig:
         "generated: made up here; real: ALFWorld's own in $ALFWORLD_DATA; folder: any in data.",
         choices=SOURCES,
     )
-    data: str | None = option(None, "Where the games lie, in place of $ALFWORLD_DATA.")
-    game: str | None = option(None, "One game of TextWorld (.z8, .tw-pddl) in place of all.")
+    data: str | None = option(None, "Where the games lie, in place of $ALFWORLD_DATA.", path=True)
+    game: str | None = option(
+        None, "One game of TextWorld (.z8, .tw-pddl) in place of all.", path=True
+    )
     filter: str | None = option(
         None, "Only tasks of this name, as pick_and_place_simple-Tomato-None-Microwave."
     )
@@ -89,6 +93,7 @@ class AlfworldConfig:
     cache: str | None = option(
         USER,
         "Folder for translated games; user: $XDG_CACHE_HOME/reflect/alfworld; none: keep none.",
+        path=lambda place: place != USER,
     )
 
     def __attrs_post_init__(self) -> None:
@@ -153,8 +158,6 @@ class AlfworldConfig:
     def cache_folder(self) -> Path | None:
         """Where translations are kept, None where they are not."""
         if self.cache != USER:
-            return None if self.cache is None else Path(self.cache).expanduser()
-        import os
-
+            return None if self.cache is None else Path(self.cache)
         place = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        return Path(place).expanduser() / "reflect" / "alfworld"
+        return whole(place) / "reflect" / "alfworld"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reflect_core.errors import ReflectError
+from reflect_core.files import whole
 from reflect_env_alfworld.config import FOLDER, REAL, AlfworldConfig
 from reflect_env_alfworld.games import DATA, FAMILIES, GAME_FILE, MARK, Game
 from reflect_env_alfworld.library import DATA_VARIABLE
@@ -33,7 +34,7 @@ def root(config: AlfworldConfig) -> Path:
             why=f"neither data=DIRECTORY nor ${DATA_VARIABLE} says where they are",
             then=f"{HOW_TO_GET}; or play generated games (source=generated)",
         )
-    place = Path(named).expanduser()
+    place = whole(named)
     data = place if place.name == DATA or not (place / DATA).is_dir() else place / DATA
     if not data.is_dir():
         raise ReflectError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reflect_core.errors import ConfigError, ReflectError
+from reflect_core.files import whole
 from reflect_core.records import SPLITS, Task
 from reflect_env_alfworld import downloaded
 from reflect_env_alfworld.config import GENERATED, TEXTWORLD, AlfworldConfig
@@ -119,7 +120,7 @@ class Games:
         return found
 
     def _file(self, split: str) -> Game:
-        path = Path(str(self.config.game)).expanduser()
+        path = whole(str(self.config.game))
         if not path.is_file():
             raise ReflectError(f"there is no game {path}", then="game=FILE of an existing file")
         content = path.read_bytes()

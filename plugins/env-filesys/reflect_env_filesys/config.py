@@ -28,8 +28,8 @@ class FilesysConfig:
     corpus: str = option(
         "stdlib", "stdlib: the running Python's library; synthetic: generated.", choices=CORPORA
     )
-    root: str | None = option(None, "A folder to explore in place of the corpus.")
-    tasks: str | None = option(None, "Tasks from a JSON file in AutoExplore's format.")
+    root: str | None = option(None, "A folder to explore in place of the corpus.", path=True)
+    tasks: str | None = option(None, "Tasks from a JSON file in AutoExplore's format.", path=True)
     kind: str = option(
         "find", "find: the file's name is given; describe: what it is about.", choices=KINDS
     )

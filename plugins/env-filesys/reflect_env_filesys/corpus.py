@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Set
-from pathlib import Path as FilePath
 
 import attrs
 
 from reflect_core.errors import ConfigError
+from reflect_core.files import whole
 from reflect_core.records import SPLITS, Task
 from reflect_env_filesys import describe
 from reflect_env_filesys.config import FilesysConfig, level_weights
@@ -79,7 +79,7 @@ def _read(
     pattern: str = "*",
 ) -> Snapshot:
     return read_folder(
-        str(FilePath(root).expanduser()),
+        str(whole(root)),
         max_files=config.max_files,
         longest_name=config.longest_name,
         deepest=config.folders,

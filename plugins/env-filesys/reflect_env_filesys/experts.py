@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from reflect_core.errors import NoAdvice
 from reflect_core.streams import stream
 from reflect_env_filesys.session import DONE, NEW, OPEN, LastMove, Place, Session
 
@@ -94,8 +95,14 @@ class Explorer:
         return WRONG_MOVE if last.was_done != going_up else ""
 
     def _guess(self, session: Session) -> str:
-        """A file of the present folder, one not known to be wrong if there is such."""
+        """A file of the present folder, one not known to be wrong if there is such.
+
+        Raises:
+            NoAdvice: The folder has none, as the root of a small corpus may not.
+        """
         files = session.tree.folders[session.here].files
+        if not files:
+            raise NoAdvice("all was looked at in vain, and no file is here to be guessed")
         unread = [name for name in files if (session.here, name) not in session.excerpts]
         return (unread or list(files))[0]
 

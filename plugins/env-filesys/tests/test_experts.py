@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 import pytest
 from reflect_env_filesys.config import FilesysConfig
@@ -11,6 +13,7 @@ from reflect_env_filesys.session import Session
 from reflect_env_filesys.snapshot import File
 from reflect_env_filesys.tree import ShownFolder, ShownTree
 
+from reflect_core.errors import NoAdvice
 from reflect_core.grounding import named_action
 from reflect_core.records import Task
 from reflect_core.streams import stream
@@ -36,6 +39,32 @@ def test_oracle_and_explorer_solve_every_task_within_the_horizon(
             success, actions = play(searching, task, number)
             assert success and task.level <= len(actions) <= 13
             assert not any(action.startswith("cat ") for action in actions)
+
+
+@pytest.mark.parametrize("mode", EXPERTS)
+def test_where_nothing_fits_and_no_file_is_at_hand_they_give_up(mode: str, tmp_path: Path) -> None:
+    # one file in each split, and a head that does not show what it is about
+    about = {
+        "a/x": "Weigh apples and pears.",
+        "b/y": "Count sheep at night.",
+        "c/z": "Boil eggs soft.",
+    }
+    for name, sentence in about.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir()
+        path.write_text(f'# {"all rights are reserved " * 6}\n"""{sentence}"""\n')
+    environment = FilesysEnvironment(
+        FilesysConfig(root=str(tmp_path), kind="describe", expert=mode)
+    )
+    gave_up = 0
+    for split in ("train", "valid", "test"):
+        for task in environment.tasks(split):
+            try:
+                success, _ = play(environment, task, 0)
+                assert success
+            except NoAdvice:
+                gave_up += 1
+    assert gave_up == (0 if mode == "oracle" else 3)
 
 
 @pytest.mark.parametrize("mode", ["oracle", "explorer"])

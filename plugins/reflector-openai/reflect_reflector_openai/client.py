@@ -67,9 +67,19 @@ class Client:
         self, base_url: str, *, key: str | None, key_env: str | None, timeout: float
     ) -> None:
         self._base_url, self._key, self._key_env = base_url, key, key_env
-        self._openai = openai.OpenAI(
-            base_url=base_url, api_key=key or _NO_KEY, timeout=timeout, max_retries=0
-        )
+        try:
+            self._openai = openai.OpenAI(
+                base_url=base_url, api_key=key or _NO_KEY, timeout=timeout, max_retries=0
+            )
+        except (ImportError, ValueError, openai.OpenAIError) as error:
+            # its HTTP library reads the proxies of the environment as soon as it is made; what it
+            # says of them is not shown, for an address may hold a password
+            raise ReflectError(
+                f"no request can be sent to {base_url}",
+                why=f"{type(error).__name__} while the client was made: a proxy of the environment "
+                "that its HTTP library cannot use, most likely",
+                then="check ALL_PROXY, HTTPS_PROXY and HTTP_PROXY; unset what is not needed",
+            ) from error
         if not openais_own(base_url):
             # the package reads them from the environment whatever the address, and its
             # arguments can put others in their place but not leave them out

@@ -111,6 +111,7 @@ class OpenAIConfig:
         None,
         "SQLite file of the answers, which runs may share; none: answers.sqlite of the run.",
         neutral=True,
+        path=True,
     )
     concurrency: int = option(8, "Requests under way at once.", minimum=1, neutral=True)
     timeout: float = option(

@@ -41,6 +41,17 @@ def test_the_body_arrives_as_it_is_and_the_answer_is_read():
     assert answer == Answer("This is room 1.\ngo north", None, "stop", server.tokens)
 
 
+@pytest.mark.parametrize("proxy", ["socks://me:secret-word@127.0.0.1:1080/", "gopher://x"])
+def test_a_proxy_that_cannot_be_used_is_told_without_its_password(monkeypatch, proxy):
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(
+        ReflectError, match="no request can be sent to http://localhost:1/v1"
+    ) as told:
+        Client("http://localhost:1/v1", key=None, key_env=None, timeout=1.0)
+    assert "ALL_PROXY" in str(told.value)
+    assert "secret-word" not in str(told.value)
+
+
 def test_without_a_key_none_of_the_environment_is_sent(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)

@@ -45,7 +45,7 @@ class GrpoConfig:
     )
     minibatch_size: int = option(64, "Turns per optimizer step; 0 for one step.", minimum=0)
     micro_batch_size: int = option(8, "Turns per forward pass; memory, not mathematics.", minimum=1)
-    max_grad_norm: float = option(0.5, "Gradient clipping.", minimum=0)
+    max_grad_norm: float = option(0.5, "Gradient clipping; 0 for none.", minimum=0)
     target_kl: float | None = option(
         0.05, "Stop an update's passes above this approximate KL.", minimum=0
     )

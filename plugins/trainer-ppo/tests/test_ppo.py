@@ -354,6 +354,17 @@ def test_the_gradient_is_clipped_and_its_own_length_reported(model_folder):
     assert float(gradients(player).norm()) == pytest.approx(0.01, rel=1e-3)
 
 
+def test_without_a_length_the_gradient_is_not_clipped(model_folder):
+    def learnt(length):
+        player = make(model_folder)
+        options = {"lr": 1e-3, "minibatch_size": 64, "update_epochs": 1, "adam_eps": 1.0}
+        trainer(player, max_grad_norm=length, **options).update(play(player), iteration=0)
+        return torch.cat([each.detach().flatten() for each in player.trainable()])
+
+    assert torch.equal(learnt(0.0), learnt(1e9))
+    assert not torch.equal(learnt(0.0), learnt(0.01))
+
+
 # -- going on and stopping ----------------------------------------------------------------
 
 
