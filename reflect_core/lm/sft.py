@@ -26,9 +26,9 @@ class StepBatches(Dataset[Any]):
     """Batch ``i`` is what step ``i`` learns from, a pure function of seed and ``i``.
 
     With ``parts`` a step's batch comes in that many pieces of equal size, whose gradients the
-    Trainer adds up: the same step in less memory. Pieces
-    hold samples of like length, so that little is padded. Each piece weighs the same: where a
-    loss is a mean over tokens, those of short samples weigh more than those of long ones.
+    Trainer adds up: the same step in less memory. Pieces hold samples of like length, so that
+    little is padded. Each piece weighs the same: where a loss is a mean over tokens, those of short
+    samples weigh more than those of long ones.
 
     With several processes a step has ``batch_size`` examples for each. The Trainer deals out the
     pieces in turn, so that each process has as many, and no two have the same.

@@ -158,6 +158,6 @@ class AlfworldConfig:
     def cache_folder(self) -> Path | None:
         """Where translations are kept, None where they are not."""
         if self.cache != USER:
-            return None if self.cache is None else Path(self.cache)
+            return None if self.cache is None else whole(self.cache)
         place = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         return whole(place) / "reflect" / "alfworld"

@@ -38,6 +38,7 @@ def reflect_environments() -> Iterable[EnvironmentSpec]:
         factory=make_taxi,
         config=TaxiConfig,
         summary="drive a passenger to the goal; whatever changes nothing is fatal (DangerousTaxi)",
+        version=2,
         stages=STAGES,
         defaults={
             # an observation holds the whole state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from itertools import product
+from collections import Counter
 from typing import Any
 
 import gymnasium
@@ -313,7 +313,9 @@ def test_shaping_can_be_turned_off() -> None:
 def test_dropoff_may_start_anywhere() -> None:
     environment = TaxiEnvironment(TaxiConfig(boarding="anywhere"))
     starts = {
-        environment.reset(task, seed=0, stage="dropoff").text for task in environment.tasks("train")
+        environment.reset(task, seed=0, stage="dropoff").text
+        for split in ("train", "valid")
+        for task in environment.tasks(split)
     }
     assert len(starts) == 25 * 4
     assert all("passenger aboard" in text for text in starts)
@@ -332,17 +334,33 @@ def test_a_part_can_be_made_the_task(part: str) -> None:
 # -- tasks ----------------------------------------------------------------------------------
 
 
-def test_no_pair_of_valid_or_test_is_in_train_and_all_starts_are_tasks(
+def test_no_pair_of_test_is_in_train_or_valid_and_all_starts_are_tasks(
     taxi: TaxiEnvironment,
 ) -> None:
-    pairs = {split: {pair_of(t) for t in taxi.tasks(split)} for split in ("train", "valid", "test")}
-    assert [len(found) for found in pairs.values()] == [8, 1, 3]
-    assert len(set().union(*pairs.values())) == 12
-    for split, found in pairs.items():
-        starts = {(pair_of(task), *task.data["taxi"]) for task in taxi.tasks(split)}
-        assert starts == set(product(found, range(5), range(5)))
+    starts = {
+        split: {(pair_of(task), *task.data["taxi"]) for task in taxi.tasks(split)}
+        for split in ("train", "valid", "test")
+    }
+    assert [len(found) for found in starts.values()] == [198, 27, 75]
+    assert len(set().union(*starts.values())) == 300
+    pairs = {split: Counter(pair for pair, *_ in found) for split, found in starts.items()}
+    assert not pairs["test"].keys() & (pairs["train"].keys() | pairs["valid"].keys())
+    assert set(pairs["test"].values()) == {25}
+    # valid has starts of every pair of train, in different places
+    assert pairs["valid"] == dict.fromkeys(pairs["train"], 3)
+    assert len({tuple(cell) for _, *cell in starts["valid"]}) > 12
     for end in (0, 1):
-        assert sorted(pair[end] for pair in pairs["train"]) == sorted("RGYB" * 2)
+        assert {pair[end] for pair in pairs["train"]} == set("RGYB")
+
+
+def test_of_the_drop_off_alone_the_pairs_are_divided() -> None:
+    environment = TaxiEnvironment(TaxiConfig(task="dropoff"))
+    found = {
+        split: {pair_of(t) for t in environment.tasks(split)}
+        for split in ("train", "valid", "test")
+    }
+    assert [len(pairs) for pairs in found.values()] == [8, 1, 3]
+    assert len(set().union(*found.values())) == 12
 
 
 def test_nothing_held_out_gives_all_300_starts_in_every_split() -> None:
@@ -360,7 +378,7 @@ def test_the_drop_off_alone_has_twelve_starts() -> None:
 
 
 def test_levels_count_the_moves_of_the_shortest_way_by_four(taxi: TaxiEnvironment) -> None:
-    level = {task.task_id: task.level for task in taxi.tasks("train")}
+    level = {task.task_id: task.level for split in ("train", "valid") for task in taxi.tasks(split)}
     assert level["taxi:RY@0,0"] == 1  # 4 moves
     assert level["taxi:RY@1,0"] == 2  # 5 moves
     assert level["taxi:RG@4,3"] == 4  # 7 moves and 8
