@@ -66,7 +66,7 @@ def resolve(
 def override(registry: Registry, settings: Settings, words: Sequence[str]) -> Settings:
     """The settings with some ``KEY=VALUE`` words on top."""
     table = _parse(dump(settings), "the configuration")
-    return _resolve(registry, table, words, {}, "the configuration")
+    return _resolve(registry, table, words, {}, "the configuration", filed_here=False)
 
 
 def load(registry: Registry, file: Path) -> Settings:
@@ -155,7 +155,15 @@ def _resolve(
     source: str,
     *,
     recorded: bool = False,
+    filed_here: bool = True,
 ) -> Settings:
+    """Merge a table, words and flags.
+
+    Args:
+        recorded: The table is of a run: nothing but the options' own defaults is added to it.
+        filed_here: Paths of the table are as seen from here, as those of words and flags are; a
+            table that :func:`dump` made has them whole.
+    """
     words = [_split(word) for word in overrides]
     given = _flatten(table, source)
     flagged = {
@@ -174,8 +182,11 @@ def _resolve(
     for name, text in words:
         key = known[_spell(name, known)]
         values[str(key)] = check(key, from_text(text, key.type), "on the command line")
-    if not recorded:
-        values = {name: anchored(known[name], value) for name, value in values.items()}
+    here = {*flagged, *(_spell(name, known) for name, _ in words)}
+    if filed_here and not recorded:
+        here |= given.keys()
+    for name in here & values.keys():
+        values[name] = anchored(known[name], values[name])
     return _build(offers, values)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -226,7 +227,7 @@ def _policy_folder(session: Session, player: str, reflector: str) -> Path:
             raise ReflectError(
                 f"{folder.path} has no {what} yet",
                 why=f"its stage {its_stage} is not done",
-                then=f"reflect {its_stage} {folder.path}",
+                then=f"reflect {its_stage} {shlex.quote(str(folder.path))}",
             )
     return path
 

@@ -32,9 +32,10 @@ LOCK = ".lock"
 def whole(path: str) -> Path:
     """The absolute path, as seen from here; ``~`` is the home.
 
-    ``~NAME`` of nobody is a folder like any other: pathlib raises there.
+    ``~NAME`` of nobody is a folder like any other: pathlib raises there. What ``..`` means behind a
+    link is left to the system.
     """
-    return Path(os.path.abspath(os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    return Path(os.path.expanduser(path)).absolute()  # noqa: PTH111
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

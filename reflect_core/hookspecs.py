@@ -62,9 +62,10 @@ def option(
     and hold where the value is a number; they are checked when a run is configured. A ``neutral``
     option decides how something is done and never what comes of it (a time-out): two runs that
     differ in nothing else have the same stages. Where that depends on the other options, it is a
-    function of the config. A ``path`` names a file or folder, as seen from where the command is
-    given (``~`` is the home); a run records it whole and so finds it from anywhere. Where only
-    some values are paths, it is a function of the value. The name ``name`` is taken: it is how the
+    function of the config. A ``path`` (text or :class:`pathlib.Path`) names a file or
+    folder: what a person gives is as seen from where the command is given, with ``~`` for the home,
+    and a run records it whole and so finds it from anywhere. Where only some values are paths, it
+    is a function of the value. The name ``name`` is taken: it is how the
     part itself is chosen.
 
     >>> @attrs.frozen

@@ -6,6 +6,7 @@ has one, and counted with the model's own tokenizer where that is on this machin
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from reflect_core.prompt import Menu, policy_segments, reflector_segments
 from reflect_core.protocols import Expert
 from reflect_core.records import PastTurn, State
 from reflect_core.rollout import Collector, evaluation_episodes
+from reflect_core.run import STAGES
 from reflect_core.session import Session
 
 __all__ = ["describe"]
@@ -55,6 +57,7 @@ def describe(session: Session) -> list[str]:
         ReflectError: The environment cannot be built or has nothing to evaluate on.
     """
     session.check(())
+    session.check_evaluation(STAGES)
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable
@@ -164,28 +167,30 @@ def _requests(number: float, sample: Sample) -> str:
     return f", {_count(number)} requests of {_count(number * sample.policy)} tokens in all"
 
 
-def _knows(session: Session) -> bool:
-    """Whether the environment has an expert to go by.
-
-    Some engines have one for some games only. Where the run needs it, what it says to that is the
-    plan's error too.
-    """
-    environment = session.environment
-    if not isinstance(environment, Expert):
-        return False
-    task = session.tasks(session.settings.eval.split)[0]
-    observation = environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
-    try:
-        hint_of(environment, observation)
-    except ReflectError:
-        if _teaches(session) and session.settings.teacher.name == "expert":
-            raise
-        return False
-    return True
+def _needs_expert(session: Session) -> bool:
+    """Whether the run asks the environment's expert, as teacher or in play."""
+    settings = session.settings
+    taught = settings.teacher.name == "expert" or settings.teach.spoiler
+    asked = session.reflector_spec.needs_expert or session.policy_spec.needs_expert
+    return asked or (_teaches(session) and taught)
 
 
 def _sample(session: Session, count: Callable[[str], int]) -> Sample:
-    expert = _knows(session)
+    """What a few episodes of the expert tell, or of chance where there is none.
+
+    Some engines have an expert for some games only, which is told as an error where one is needed.
+    """
+    if not isinstance(session.environment, Expert):
+        return _played(session, count, expert=False)
+    try:
+        return _played(session, count, expert=True)
+    except ReflectError:
+        if _needs_expert(session):
+            raise
+        return _played(session, count, expert=False)
+
+
+def _played(session: Session, count: Callable[[str], int], *, expert: bool) -> Sample:
     collector = Collector(
         session.make_environment,
         SilentReflector(),
@@ -198,8 +203,8 @@ def _sample(session: Session, count: Callable[[str], int]) -> Sample:
     episodes = evaluation_episodes(
         session.tasks(split), EPISODES, seed=0, stage=session.env_spec.stages[-1]
     )
-    played = collector.play(episodes, greedy=False).trajectories
-    collector.close()
+    with contextlib.closing(collector):
+        played = collector.play(episodes, greedy=False).trajectories
     history = session.settings.rollout.history
     reading, acting = [], []
     for trajectory in played:
@@ -210,7 +215,7 @@ def _sample(session: Session, count: Callable[[str], int]) -> Sample:
             menu = Menu(*(tuple(range(len(turn.observation.legal_actions))),) * 2)
             reading.append(_tokens(reflector_segments(state, history=history), count))
             acting.append(_tokens(policy_segments(state, "", menu, history=history), count))
-    said = _reflection(session, count)
+    said = _reflection(session, count, expert=expert)
     # what does not fit is cut before a model reads it
     limit = float(session.settings.model.context)
     reading, acting = ([min(each, limit) for each in group] for group in (reading, acting))
@@ -222,10 +227,10 @@ def _sample(session: Session, count: Callable[[str], int]) -> Sample:
     )
 
 
-def _reflection(session: Session, count: Callable[[str], int]) -> float:
+def _reflection(session: Session, count: Callable[[str], int], *, expert: bool) -> float:
     """Length of a reflection: the expert's, or half of the longest."""
     environment = session.environment
-    if not isinstance(environment, Expert) or not _knows(session):
+    if not expert or not isinstance(environment, Expert):
         return session.settings.rollout.max_reflection_tokens / 2
     lengths = []
     for task in session.tasks("train")[:EPISODES]:

@@ -62,7 +62,7 @@ class Task:
     split: str
     text: str
     level: int = attrs.field(default=1, converter=_plain)
-    practice: bool = False
+    practice: bool = attrs.field(default=False, converter=_plain)
     data: Mapping[str, Any] = attrs.field(factory=dict, converter=_table, eq=False, repr=False)
 
 

@@ -123,8 +123,9 @@ class Report:
     def footnote(self) -> str:
         """What the brackets and differences mean."""
         return (
-            "In brackets: 95% intervals, Wilson's for success (bootstrapped over tasks where they "
-            "repeat), paired bootstrap over tasks for differences, which are in percentage points."
+            "In brackets: 95% intervals, Wilson's for success (where tasks repeat and do not all "
+            "end alike, bootstrapped over tasks), paired bootstrap over tasks for differences, "
+            "which are in percentage points."
         )
 
     def text(self) -> str:

@@ -352,18 +352,28 @@ class Collector:
                 return None
         return State(one.episode.task, one.observation, tuple(one.history), hint)
 
+    def _final_value(self, one: _Live, greedy: bool, failures: list[str]) -> float | None:
+        """What would have followed where the learner's limit cut an episode, by the policy.
+
+        0 for others, and where nothing shows it; None where the episode is dropped after all.
+        """
+        if not one.truncated or not one.observation.legal_actions:
+            return 0.0
+        try:
+            state = self._state(one, failures)
+        except EpisodeOver:
+            return 0.0
+        if state is None:
+            return None
+        draws = one.draws(self.seed)
+        reflections = self._reflect([state], [draws], greedy)
+        return self.policy.act([state], reflections, [draws], greedy=greedy)[0].value
+
     def _trajectory(self, one: _Live, greedy: bool, failures: list[str]) -> Trajectory | None:
         """The episode; None where it is dropped after all."""
-        final_value = 0.0
-        if one.truncated and one.observation.legal_actions:
-            # the learner's limit cut the episode: what would have followed is estimated
-            with contextlib.suppress(EpisodeOver):
-                state, draws = self._state(one, failures), one.draws(self.seed)
-                if state is None:
-                    return None
-                reflections = self._reflect([state], [draws], greedy)
-                choice = self.policy.act([state], reflections, [draws], greedy=greedy)[0]
-                final_value = choice.value
+        final_value = self._final_value(one, greedy, failures)
+        if final_value is None:
+            return None
         return Trajectory(
             episode=one.episode.index,
             task=one.episode.task,

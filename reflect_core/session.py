@@ -282,14 +282,15 @@ class Session:
             if "train" in ahead:
                 self.tasks("valid")  # where there are none, the last weights are kept
         if "eval" in ahead:
-            self._check_evaluation()
+            self.check_evaluation(stages)
         teaches = "teach" in ahead and self.settings.teach.episodes > 0 and self.learns
         if teaches and self.settings.teacher.name != "expert":
             _ = self.teacher
         if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
             _ = self.reflector  # an endpoint without a model, or without a key
 
-    def _check_evaluation(self) -> None:
+    def check_evaluation(self, stages: Collection[str]) -> None:
+        """The part of :meth:`check` that is about the evaluation after these stages."""
         wanted = self.settings.eval
         if not self.tasks(wanted.split):
             raise ReflectError(
@@ -298,19 +299,27 @@ class Session:
             )
         for name in self.env_spec.baselines:
             self.registry.find("policy", name)
+        rows = self._rows_after(stages)
         for name in wanted.players:
-            if name not in self.players:
+            if name not in rows:
                 raise ReflectError(
-                    f"eval.players: no row is called {name!r}",
-                    details=choices(name, self.players, called="there may be"),
+                    f"eval.players: this run will have no row {name!r}",
+                    details=choices(name, rows, called="it will have"),
                 )
 
-    @property
-    def players(self) -> list[str]:
-        """Names of the rows that an evaluation may have."""
+    def _rows_after(self, stages: Collection[str]) -> list[str]:
+        """Names of the rows that an evaluation after these stages has."""
         own = [self.settings.policy.name]
         if self.policy_spec.trainable:
-            own = ["warmup", "trained", "untuned"]
+            learnt = {
+                "warmup": ("sft", self.learns and self.settings.teach.episodes > 0),
+                "trained": ("train", self.settings.train.iterations > 0),
+            }
+            own = [
+                row
+                for row, (stage, is_done) in learnt.items()
+                if self.folder.finished(stage) or (is_done and stage in stages)
+            ] or ["untuned"]
         return [*dict.fromkeys(["random", *self.env_spec.baselines, *own])]
 
     def curriculum(self) -> Curriculum:

@@ -155,7 +155,6 @@ class RolloutSettings:
         120.0,
         "Seconds that one call of an environment in a worker may take.",
         minimum=0.01,
-        maximum=86400,
         neutral=True,
     )
     worker_memory: float = option(

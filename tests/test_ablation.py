@@ -78,6 +78,7 @@ def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
         ("mine=trainer.lr=fast", "trainer.lr"),
         ("mine=root='a", "closing quotation"),
         ("mine=seed=7", "--seeds 0,1,2"),
+        ("mine=seed=0", "--seeds 0,1,2"),
         ("mine=trainer=grpo eval.players=random", "eval.players"),
     ],
 )

@@ -98,7 +98,7 @@ def test_run_makes_a_folder_and_does_every_stage(runs: Runs, reflect: Any) -> No
     [(folder, settings, stages)] = runs.calls
     assert folder == Path("runs/maze-ppo-3-1")
     assert stages == ["teach", "sft", "train", "eval", "report"]
-    assert (settings.env.options.root, settings.train.iterations) == (".", 5)
+    assert (settings.env.options.root, settings.train.iterations) == (str(Path.cwd()), 5)
     written = tomllib.loads((folder / "run.toml").read_text())
     assert written["train"]["iterations"] == 5
     assert written["versions"]["reflect-fake"] == "0.1.0"

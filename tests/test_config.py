@@ -60,7 +60,7 @@ def test_a_path_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     made = resolve("root=mazes")
     assert made.env.options.root == str(tmp_path / "mazes")
     filed = from_file(tmp_path, "[env]\nname = 'maze'\nroot = '../mazes'\n")
-    assert filed.env.options.root == str(tmp_path.parent / "mazes")
+    assert filed.env.options.root == str(tmp_path / "../mazes")
     monkeypatch.chdir("/")
     assert config.loads(REGISTRY, config.dump(made)) == made
     assert config.override(REGISTRY, made, ["size=5"]).env.options.root == str(tmp_path / "mazes")
@@ -75,7 +75,17 @@ def test_a_path_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_what_a_run_recorded_is_not_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     text = config.dump(resolve()).replace('root = "none"', 'root = "mazes"')
-    assert config.loads(REGISTRY, text).env.options.root == "mazes"  # of an older version
+    older = config.loads(REGISTRY, text)
+    assert older.env.options.root == "mazes"
+    assert config.override(REGISTRY, older, ["size=5"]).env.options.root == "mazes"
+    assert config.override(REGISTRY, older, ["root=other"]).env.options.root == "/other"
+
+
+def test_a_path_through_a_link_is_the_systems(tmp_path: Path) -> None:
+    (tmp_path / "far" / "place").mkdir(parents=True)
+    (tmp_path / "near").symlink_to(tmp_path / "far" / "place")
+    made = resolve(f"root={tmp_path}/near/..")
+    assert Path(made.env.options.root).resolve() == tmp_path / "far"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from reflect_core.progress import QuietProgress
 from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
-from reflect_core.settings import ModelSettings
+from reflect_core.settings import ModelSettings, Part
 from reflect_core.testing.lamps import Lamps
 
 
@@ -59,8 +59,23 @@ def test_an_expert_that_a_run_does_not_need_may_have_nothing_to_say(model_folder
     untaught = attrs.evolve(made, teach=attrs.evolve(made.teach, episodes=0))
     told = plan(tmp_path, untaught, lamps_registry(make=Mute))
     assert any(line.startswith("train ppo: 3 iterations") for line in told)
-    with pytest.raises(ReflectError, match="tells no way"):
-        plan(tmp_path, made, lamps_registry(make=Mute))
+    followed = attrs.evolve(untaught, policy=Part("expert"), reflector=Part("none"))
+    for needing in (made, followed):
+        with pytest.raises(ReflectError, match="tells no way"):
+            plan(tmp_path, needing, lamps_registry(make=Mute))
+
+
+def test_a_plan_tells_what_the_evaluation_lacks(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"))
+    class Untested(Lamps):
+        def tasks(self, split):
+            return () if split == "test" else super().tasks(split)
+
+    with pytest.raises(ReflectError, match="no test tasks"):
+        plan(tmp_path, made, lamps_registry(make=Untested))
+    misspelt = attrs.evolve(made, eval=attrs.evolve(made.eval, players=("trianed",)))
+    with pytest.raises(ReflectError, match="no row 'trianed'"):
+        plan(tmp_path, misspelt)
 
 
 def test_estimates_are_near_what_the_run_then_counts(model_folder, tmp_path):

@@ -295,12 +295,17 @@ def test_there_must_be_test_tasks_and_need_be_no_valid_ones(made, tmp_path):
 
 
 def test_a_row_that_there_will_not_be_is_told_before_anything_is_taught(model_folder, tmp_path):
-    wanted = attrs.evolve(settings(model_folder("lfm2")).eval, players=("trianed",))
-    made = attrs.evolve(settings(model_folder("lfm2")), eval=wanted)
-    with pytest.raises(ReflectError, match="no row is called 'trianed'") as caught:
-        run(tmp_path / "r", made)
-    assert "did you mean: trained" in caught.value.details
-    assert not (tmp_path / "r" / "data").exists()
+    base = settings(model_folder("lfm2"))
+    untaught = attrs.evolve(base, teach=attrs.evolve(base.teach, episodes=0))
+    unplayed = attrs.evolve(base, train=attrs.evolve(base.train, iterations=0))
+    for made, row in (
+        (base, "trianed"), (base, "untuned"), (untaught, "warmup"), (unplayed, "trained"),
+    ):  # fmt: skip
+        wanted = attrs.evolve(made, eval=attrs.evolve(made.eval, players=(row,)))
+        with pytest.raises(ReflectError, match=f"will have no row '{row}'") as caught:
+            run(tmp_path / row, wanted)
+        assert not (tmp_path / row / "data").exists()
+        assert row != "trianed" or "did you mean: trained" in caught.value.details
 
 
 def test_a_baseline_that_is_no_policy_is_told_before_anything_is_taught(made, tmp_path):

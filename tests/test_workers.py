@@ -406,7 +406,6 @@ import sys, threading
 from pathlib import Path
 from hazards import Hazards
 from reflect_core.workers import WorkerPool
-import errno
 import functools
 
 build = functools.partial(Hazards, Path(sys.argv[1]), {"train-1": sys.argv[2]})

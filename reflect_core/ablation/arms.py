@@ -127,7 +127,8 @@ def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str
             f"the arm {name!r} changes nothing", then=f'--arm "{name}=KEY=VALUE KEY=VALUE ..."'
         )
     made = config.override(registry, base, overrides)
-    if made.seed != base.seed or made.eval.players != base.eval.players:
+    keys = {word.partition("=")[0].strip() for word in overrides}
+    if keys & {"seed", "players", "eval.players"}:
         raise ConfigError(
             f"the arm {name!r} sets its seed or eval.players",
             why="a study runs every arm with each of its seeds, and chooses the row of each",

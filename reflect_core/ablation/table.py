@@ -75,7 +75,7 @@ class Table:
         """What the columns mean."""
         return (
             "In brackets: 95% intervals, bootstrapped over tasks and, independently, over seeds "
-            "(for success with one seed, or where all episodes end alike, Wilson's); differences "
+            "(for success Wilson's, where no task repeats or all episodes end alike); differences "
             "are paired by seed and task, in percentage points. Where three to five seeds differ "
             "a lot such intervals are somewhat too narrow. Updates, tokens (read in rollouts and "
             "validations, and learnt from) and minutes are of one seed's learning, evaluation left "

@@ -53,7 +53,7 @@ def run(
             raise ReflectError(
                 "the settings of a run are fixed when it begins",
                 then=f"reflect run --resume {shlex.quote(str(resume))}, or begin another run: "
-                f"reflect run --config {resume / folders.CONFIG} ...",
+                f"reflect run --config {shlex.quote(str(resume / folders.CONFIG))} ...",
             )
         settings = folders.open_run(resume, registry)
     else:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from reflect_core.errors import ConfigError
+from reflect_core.files import whole
 from reflect_core.records import SPLITS
 from reflect_core.streams import stream_seed
 from reflect_env_filesys.names import shown_name
@@ -43,7 +44,7 @@ def read_tasks_file(place: str) -> list[FileTask]:
         ConfigError: The file cannot be read or an item has not this form.
     """
     try:
-        items = json.loads(Path(place).read_text(encoding="utf-8"))
+        items = json.loads(whole(place).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # JSON and UTF-8 errors are ValueErrors
         raise ConfigError(
             f"the task file '{shown_name(place)}' cannot be read",

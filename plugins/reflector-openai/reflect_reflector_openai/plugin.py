@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import attrs
 
 from reflect_core import Context, ReflectError, Reflector, ReflectorSpec, hookimpl
+from reflect_core.files import whole
 from reflect_reflector_openai.config import OPENAI_KEY_ENV, OpenAIConfig, openais_own
 
 ANSWERS = "answers.sqlite"
@@ -39,7 +39,7 @@ def make_reflector(config: OpenAIConfig, context: Context) -> Reflector:
     key = _key(key_env, config.base_url)
     endpoint = Endpoint(
         Client(config.base_url, key=key, key_env=key_env, timeout=config.timeout),
-        Store(Path(config.cache) if config.cache else path),
+        Store(whole(config.cache) if config.cache else path),
         budget=config.budget,
         concurrency=config.concurrency,
         patience=Patience(config.retries, config.backoff, config.max_wait),
