@@ -67,6 +67,7 @@ def test_an_expert_that_a_run_does_not_need_may_have_nothing_to_say(model_folder
 
 def test_a_plan_tells_what_the_evaluation_lacks(model_folder, tmp_path):
     made = settings(model_folder("lfm2"))
+
     class Untested(Lamps):
         def tasks(self, split):
             return () if split == "test" else super().tasks(split)
