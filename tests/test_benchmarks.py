@@ -31,12 +31,16 @@ def benchmark(name: str) -> ModuleType:
     ("chance", "won", "where"),
     [(0, 0, "within"), (0, 1, "within"), (0, 6, "above"), (50, 45, "within"), (50, 20, "below")],
 )
-def test_an_untuned_model_above_or_below_chance_is_told(chance: int, won: int, where: str) -> None:
+@pytest.mark.parametrize("tasks", [100, 4])
+def test_an_untuned_model_above_or_below_chance_is_told(
+    chance: int, won: int, where: str, tasks: int
+) -> None:
     def played(name: str, count: int) -> dict[str, Any]:
         return {
             "name": name, "title": name, "decoding": "sampled",
             "episodes": [
-                {"task_id": f"t{i}", "level": 1, "success": i < count, "return": 0.0, "turns": 1}
+                {"task_id": f"t{i * tasks // 100}", "level": 1, "success": i < count,
+                 "return": 0.0, "turns": 1}
                 for i in range(100)
             ],
         }  # fmt: skip
