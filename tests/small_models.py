@@ -13,6 +13,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ARCHITECTURES = ("gpt2", "llama", "qwen2", "lfm2")
+SCALED = ("granite", "cohere", "gemma2", "hyperclovax", "falcon_h1")
+"""Architectures that change their logits after the output matrix, each in another way."""
 
 
 def make_tokenizer():
@@ -38,7 +40,14 @@ def make_tokenizer():
 def make_model(architecture: str, vocabulary: int):
     """A random causal LM of about twenty thousand parameters."""
     import torch
-    from transformers import AutoModelForCausalLM, GPT2Config, Lfm2Config, LlamaConfig, Qwen2Config
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        GPT2Config,
+        Lfm2Config,
+        LlamaConfig,
+        Qwen2Config,
+    )
 
     torch.manual_seed(0)
     shape = {
@@ -63,7 +72,23 @@ def make_model(architecture: str, vocabulary: int):
             block_auto_adjust_ff_dim=False,
         ),
     }
-    return AutoModelForCausalLM.from_config(configs[architecture]()).eval()
+    scaled = {
+        "granite": {"logits_scaling": 8.0},
+        "cohere": {"logit_scale": 0.125},
+        "gemma2": {"final_logit_softcapping": 1.0, "head_dim": 8},
+        "hyperclovax": {"logits_scaling": 0.25},
+        "falcon_h1": {"lm_head_multiplier": 0.25, "mamba_d_ssm": 32, "mamba_n_heads": 4,
+                      "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
+    }  # fmt: skip
+    if architecture in scaled:
+        config = AutoConfig.for_model(architecture, **shape, **scaled[architecture])
+    else:
+        config = configs[architecture]()
+    model = AutoModelForCausalLM.from_config(config).eval()
+    if architecture in scaled:
+        with torch.no_grad():  # logits of a size at which a scale and a cap show
+            model.get_output_embeddings().weight.mul_(20)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from small_models import ARCHITECTURES
 from toy import examples, hashes, policy, pool, settings, stir
 
+from reflect_core.errors import ModelError
 from reflect_core.lm.policy import LmPolicy
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -191,6 +192,12 @@ def test_an_adapter_folder_alone_is_read_with_its_base(model_folder, tmp_path, r
         expected = logits(model)
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "a").eval()
     assert torch.allclose(logits(again), expected, atol=1e-5)
+
+
+def test_a_model_that_takes_no_adapters_is_told(model_folder):
+    with pytest.raises(ModelError, match="takes no LoRA adapters") as told:
+        pool(model_folder("falcon_h1"), "lora").player("policy")
+    assert "model.tuning=full" in str(told.value)
 
 
 def test_an_adapter_folder_tells_the_revision_of_its_base(model_folder, tmp_path):

@@ -1,5 +1,6 @@
 """The policy ``lm``: the softmax over legal labels, on four architectures."""
 
+import itertools
 import math
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_models import ARCHITECTURES
+from small_models import ARCHITECTURES, SCALED
 from toy import hashes, policy, pool, stir, turns
 
 from reflect_core.errors import CheckpointError, ReflectError
@@ -41,8 +42,14 @@ def brute_force(player, choice):
     return torch.softmax(logits[choice.label_ids.tolist()].double(), dim=-1)
 
 
-@each_architecture
-@each_tuning
+@pytest.mark.parametrize(
+    ("architecture", "tuning"),
+    [
+        *itertools.product(ARCHITECTURES, ("full", "lora")),
+        *itertools.product(SCALED, ("full",)),
+        ("granite", "lora"),
+    ],
+)
 def test_probabilities_are_the_softmax_over_the_legal_labels(make, architecture, tuning):
     player = make(architecture, tuning)
     for choice in player.act(*turns(), greedy=False):

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_models import SCALED
 from toy import CPU, examples, hashes, policy, pool, settings
 
 from reflect_core.errors import NonFiniteLoss
@@ -111,11 +112,12 @@ def test_the_warmup_leaves_the_value_head_alone(model_folder):
     assert hashes(player.module.value_head.parameters()) == before
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "lfm2"])
+@pytest.mark.parametrize("architecture", ["gpt2", "lfm2", *SCALED])
 def test_the_completion_loss_is_the_cross_entropy_of_the_completion_alone(
     model_folder, architecture
 ):
-    model = pool(model_folder(architecture)).player("reflector").model
+    models = pool(model_folder(architecture))
+    model = models.player("reflector").model
     prompts = [np.array(ids, np.int32) for ids in ([4, 5, 6, 7, 8], [9, 10])]
     completions = [[11, 12], [13, 14, 15, 16]]
     batch = completion_batch(prompts, completions, pad_id=0, device=CPU)
@@ -127,7 +129,7 @@ def test_the_completion_loss_is_the_cross_entropy_of_the_completion_alone(
                 logits = model(input_ids=torch.tensor([ids])).logits[0, -1].double()
                 nats.append(-float(torch.log_softmax(logits, dim=-1)[token]))
                 ids.append(token)
-        loss = float(CompletionLoss(model)(batch))
+        loss = float(CompletionLoss(model, logit_map=models.logit_map)(batch))
     assert loss == pytest.approx(np.mean(nats), abs=1e-4)
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from reflect_core.lm.batch import PromptBatch
+from reflect_core.lm.logits import LogitMap
 
 
 class ActorCritic(nn.Module):
@@ -21,11 +22,13 @@ class ActorCritic(nn.Module):
     Args:
         lm: The causal LM, with or without adapters injected.
         critic: Whether there is a value head; without one, values are 0.
+        logit_map: What the model does to its logits after the output matrix.
     """
 
-    def __init__(self, lm: PreTrainedModel, *, critic: bool) -> None:
+    def __init__(self, lm: PreTrainedModel, *, critic: bool, logit_map: LogitMap) -> None:
         super().__init__()
         self.lm = lm
+        self._logit_map = logit_map
         width = lm.get_output_embeddings().weight.shape[1]
         self.value_head: nn.Linear | None = None
         if critic:
@@ -69,13 +72,4 @@ class ActorCritic(nn.Module):
         logits = torch.einsum("bd,bkd->bk", state, rows)
         if getattr(head, "bias", None) is not None:
             logits = logits + head.bias[label_ids]
-        logits = logits.float()
-        config = self.lm.config
-        # what some architectures do to their logits after the output matrix
-        if scale := getattr(config, "logit_scale", None):
-            logits = logits * scale
-        if scaling := getattr(config, "logits_scaling", None):
-            logits = logits / scaling
-        if cap := getattr(config, "final_logit_softcapping", None):
-            logits = torch.tanh(logits / cap) * cap
-        return logits
+        return self._logit_map(logits.float())

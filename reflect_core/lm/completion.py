@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from reflect_core.lm.batch import pad
+from reflect_core.lm.logits import LogitMap
 from reflect_core.records import Tokens
 
 
@@ -51,11 +52,16 @@ class CompletionLoss(nn.Module):
     """Mean cross-entropy in nats over completion tokens, and nothing else.
 
     Only the places before a completion token are multiplied with the output matrix.
+
+    Args:
+        lm: The causal LM that learns.
+        logit_map: What it does to its logits after the output matrix.
     """
 
-    def __init__(self, lm: PreTrainedModel) -> None:
+    def __init__(self, lm: PreTrainedModel, *, logit_map: LogitMap) -> None:
         super().__init__()
         self.lm = lm
+        self._logit_map = logit_map
 
     def forward(self, batch: CompletionBatch) -> torch.Tensor:
         """The loss of a batch, a scalar."""
@@ -64,5 +70,5 @@ class CompletionLoss(nn.Module):
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
         ).last_hidden_state
         learnt = batch.targets != -100
-        logits = self.lm.get_output_embeddings()(hidden[learnt])
-        return nn.functional.cross_entropy(logits.float(), batch.targets[learnt])
+        logits = self._logit_map(self.lm.get_output_embeddings()(hidden[learnt]).float())
+        return nn.functional.cross_entropy(logits, batch.targets[learnt])

@@ -55,7 +55,7 @@ class LmPolicy:
         self.settings = settings
         self.encoder: Encoder = models.encoder
         self.player: Player = models.player("policy")
-        self.module = ActorCritic(self.player.model, critic=critic)
+        self.module = ActorCritic(self.player.model, critic=critic, logit_map=models.logit_map)
         self.weights_version = 0
         self.keeps_hidden = False
 

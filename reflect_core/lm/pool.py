@@ -21,6 +21,7 @@ from transformers import (
 
 from reflect_core.errors import CheckpointError, ConfigError, ModelError
 from reflect_core.lm.encode import Encoder
+from reflect_core.lm.logits import logit_map
 from reflect_core.lm.meter import Meter
 from reflect_core.lm.quiet import quiet
 from reflect_core.lm.shipped import TINY
@@ -105,6 +106,9 @@ class ModelPool:
         device: Where it lives.
         seed: Decides the first weights of adapters.
         processes: How many have it and learn together.
+
+    Raises:
+        ModelError: The model cannot be loaded, or how it makes its logits is not known.
     """
 
     def __init__(
@@ -115,6 +119,7 @@ class ModelPool:
         self.seed = seed
         self.processes = processes
         self._base, self.tokenizer = load_model(settings, device)
+        self.logit_map = logit_map(self._base)
         self._peft: PeftModel | None = None
         self.meter = Meter()
         limit = getattr(self._base.config, "max_position_embeddings", None) or settings.context
@@ -139,7 +144,11 @@ class ModelPool:
         return int(self._base.num_parameters())
 
     def player(self, role: str) -> Player:
-        """Weights of one player: an adapter on the shared base, or a copy of a small base."""
+        """Weights of one player: an adapter on the shared base, or a copy of a small base.
+
+        Raises:
+            ModelError: The model cannot have adapters.
+        """
         if self.tuning == "full":
             return self._metered(Player(role, copy.deepcopy(self._base), None))
         config = LoraConfig(
@@ -153,10 +162,17 @@ class ModelPool:
         )
         with torch.random.fork_rng():
             torch.manual_seed(stream_seed(self.seed, "adapter", role))
-            if self._peft is None:
-                self._peft = get_peft_model(self._base, config, adapter_name=role)
-            elif role not in self._peft.peft_config:
-                self._peft.add_adapter(role, config)
+            try:
+                if self._peft is None:
+                    self._peft = get_peft_model(self._base, config, adapter_name=role)
+                elif role not in self._peft.peft_config:
+                    self._peft.add_adapter(role, config)
+            except ValueError as error:  # some architectures have layers that take none
+                raise ModelError(
+                    f"the model {self.settings.name!r} takes no LoRA adapters",
+                    why=str(error).splitlines()[0],
+                    then="model.tuning=full, or a model of another architecture",
+                ) from error
         # the base's own modules now hold the adapters; both players see the same object
         return self._metered(Player(role, self._base, self._peft))
 

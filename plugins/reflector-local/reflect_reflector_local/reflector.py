@@ -198,7 +198,7 @@ class LocalReflector:
         )
         with self.player.active(training=True) as model:
             return fit(
-                CompletionLoss(model),
+                CompletionLoss(model, logit_map=self.models.logit_map),
                 batches,
                 loss,
                 sft,
