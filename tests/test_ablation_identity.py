@@ -50,6 +50,7 @@ def test_an_arm_shares_what_its_overrides_cannot_reach(registry, base, name, sta
         "model.dtype=bfloat16",
         "rollout.history=1",
         "rollout.name_actions=false",
+        "rollout.check_reflections=false",
     ],
 )
 def test_whatever_reaches_a_warm_up_changes_its_key(registry, base, word):

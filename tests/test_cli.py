@@ -324,6 +324,22 @@ def test_a_run_that_is_resumed_keeps_its_folder_whatever_stops_it(runs: Runs, re
     assert (Path("mine") / "run.toml").exists()
 
 
+def test_a_folder_in_which_a_process_is_at_work_is_refused(runs: Runs, reflect: Any) -> None:
+    second: list[Any] = []
+
+    def at_work(folder: Path) -> None:
+        evaluated(folder)
+        if not second:
+            second.append(None)  # asked for once, also were it let in
+            second[0] = reflect("run", "--resume", str(folder))
+
+    runs.behave = at_work
+    assert reflect("run", "--env", "maze", "--out", "mine").code == 0
+    assert second[0].code == 2
+    assert "another process is at work" in second[0].err
+    assert len(runs.calls) == 1
+
+
 def test_a_defect_keeps_its_traceback(runs: Runs, reflect: Any) -> None:
     runs.behave = raising(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):

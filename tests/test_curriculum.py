@@ -407,3 +407,10 @@ def test_a_run_goes_by_its_curriculum_also_when_it_was_stopped(
     execute(tmp_path / "cut", made, ["train"], deep([], []), QuietProgress())
     whole, cut = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
+
+
+def test_an_evaluation_plays_the_real_task(model_folder: Any, tmp_path: Any) -> None:
+    made = settings(model_folder("lfm2"), reflector="none", teach={"episodes": 0})
+    played: list[Any] = []
+    execute(tmp_path / "r", made, ["eval"], deep(played, []), QuietProgress())
+    assert {stage for split, _, stage in played if split == "test"} == {"full"}

@@ -24,6 +24,7 @@ from reflect_core.diagnosis import Diagnosis, Did, Said, Turn, diagnose
 from reflect_core.plugins import GROUP
 from reflect_core.progress import QuietProgress
 from reflect_core.records import Choice, Draws, State
+from reflect_core.rollout import Collector
 from reflect_core.run import execute
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
@@ -106,6 +107,35 @@ class Scripted(Session):
 
     def take_up(self, policy_folder: Path) -> None:
         pass
+
+
+@pytest.mark.parametrize(("player", "folder"), [("trained", "policy"), ("warmup", "warmup")])
+@pytest.mark.parametrize("greedy", [False, True])
+def test_it_plays_the_weights_that_it_names(
+    run: Path,
+    model_folder: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    player: str,
+    folder: str,
+    greedy: bool,
+) -> None:
+    taken: list[str] = []
+    how: list[bool] = []
+    take_up, play = Session.take_up, Collector.play
+
+    def taking(session: Session, weights: Path) -> None:
+        taken.append(weights.name)
+        take_up(session, weights)
+
+    def playing(collector: Collector, episodes: Any, *, greedy: bool) -> Any:
+        how.append(greedy)
+        return play(collector, episodes, greedy=greedy)
+
+    monkeypatch.setattr(Session, "take_up", taking)
+    monkeypatch.setattr(Collector, "play", playing)
+    with opened(run, model_folder) as session:
+        diagnose(session, split="valid", episodes=2, player=player, greedy=greedy)
+    assert (taken, how) == ([folder], [greedy])
 
 
 def kind(said: Said, did: Did) -> tuple[Said, Did]:

@@ -9,6 +9,7 @@ import pytest
 
 from reflect_core import files
 from reflect_core.errors import CheckpointError
+from reflect_core.runfolder import RunFolder
 
 
 def test_write_replaces_whole_files(tmp_path: Path) -> None:
@@ -77,6 +78,26 @@ def test_a_tree_is_flushed_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(os, "fsync", noted)
     files.fsync_tree(tmp_path)
     assert sorted(flushed) == sorted(p.stat().st_ino for p in (tmp_path, *tmp_path.rglob("*")))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be flushed on Windows")
+def test_what_was_written_is_on_the_disk_when_a_call_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, fsync = set(), os.fsync
+
+    def noted(file):
+        flushed.add(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    files.append_rows(tmp_path / "log", {"a": 1})
+    files.write_atomic(tmp_path / "one", "x")
+    folder = RunFolder(tmp_path / "run")
+    folder.write_folder(folder.path / "policy", lambda new: (new / "a").write_text("1"))
+    written = (tmp_path / "log", tmp_path / "one", tmp_path, folder.path, folder.path / "policy",
+               folder.path / "policy" / "a")  # fmt: skip
+    assert {path.stat().st_ino for path in written} <= flushed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks on Windows")

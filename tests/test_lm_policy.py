@@ -15,6 +15,7 @@ from toy import hashes, policy, pool, stir, turns
 from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.lm.generate import inverse_cdf
 from reflect_core.lm.policy import LmPolicy, entropy
+from reflect_core.prompt import UNGROUNDED
 from reflect_core.records import Draws, Observation, State, Task
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -58,6 +59,16 @@ def test_probabilities_are_the_softmax_over_the_legal_labels(make, architecture,
         assert sum(choice.probabilities) == pytest.approx(1, abs=1e-5)
         assert choice.logprob == pytest.approx(math.log(expected[choice.index]), abs=1e-4)
         assert len(choice.label_ids) == len(choice.probabilities) == 4
+
+
+@pytest.mark.parametrize(("check", "name"), [(True, True), (False, True), (True, False)])
+def test_it_reads_that_a_reflection_cannot_be_followed(model_folder, check, name):
+    options = {"check_reflections": check, "name_actions": name}
+    player = policy(model_folder("gpt2"), rollout=options)
+    states, _, draws = turns(1)
+    ids = player.encode(states[0], "fly away", draws[0])[0].ids.tolist()
+    told = player.models.tokenizer.decode(ids).endswith(UNGROUNDED)
+    assert told is (check and name)
 
 
 @each_architecture

@@ -33,9 +33,11 @@ class Script:
     fail: int = 0
     waited: float = 0.0
     greedy: list[bool] = attrs.field(factory=list)
+    names: list[tuple] = attrs.field(factory=list)
 
     def play(self, episodes, *, greedy):
         self.greedy.append(greedy)
+        self.names.append(episodes[0].name[:2])
         if episodes[0].name[0] == "eval":
             wins, failures = self.solved.pop(0), 0
         else:
@@ -63,12 +65,18 @@ class Steps:
 
     weights: Weights
 
+    iterations: list[int] = attrs.field(factory=list)
+
     def update(self, trajectories, *, iteration):
+        self.iterations.append(iteration)
         self.weights.value += 1
         return {}
 
     def state_dict(self):
         return {}
+
+    def load_state_dict(self, state):
+        pass
 
 
 class InOrder:
@@ -82,6 +90,9 @@ class InOrder:
 
     def state_dict(self):
         return {}
+
+    def load_state_dict(self, state):
+        pass
 
 
 class Alone:
@@ -102,8 +113,8 @@ class Alone:
         pass
 
 
-def train(folder: Path, script, **options):
-    """A run of the loop; what it leaves."""
+def train(folder: Path, script, *, resume=False, **options):
+    """A run of the loop, or what is left of one; what it leaves."""
     sections = {
         "train": {"iterations": 3, "episodes": 4, "valid_every": 1, "valid_episodes": 4},
         **options,
@@ -116,6 +127,8 @@ def train(folder: Path, script, **options):
         collector=script, trainer=Steps(weights), curriculum=InOrder(), weights=weights,
         valid=toy.Lamps().tasks("valid"), final_stage="full", crew=Alone(),
     )  # fmt: skip
+    if resume:
+        training.resume()
     training.run(lambda **figures: None)
     return training
 
@@ -128,6 +141,22 @@ def test_the_best_weights_on_valid_are_taken_up_the_newest_of_equals(tmp_path):
     kept = {path.name for path in training.folder.checkpoints.iterdir()}
     assert kept == {"000002", "000003"}
     assert script.greedy == [False] * 7, "training and validation are sampled"
+
+
+def test_each_iteration_draws_anew_and_is_told_to_the_trainer(tmp_path):
+    script = Script([0] * 4)
+    training = train(tmp_path, script)
+    assert training.trainer.iterations == [0, 1, 2]
+    played = [name for name in script.names if name[0] == "train"]
+    assert played == [("train", 0), ("train", 1), ("train", 2)]
+
+
+def test_what_was_best_before_a_stop_is_best_after_it(tmp_path):
+    plan = {"iterations": 1, "episodes": 4, "valid_every": 1, "valid_episodes": 4}
+    train(tmp_path, Script([3, 4]), train=dict(plan))
+    training = train(tmp_path, Script([1, 0]), resume=True, train={**plan, "iterations": 3})
+    assert (training.best_iteration, training.best_success) == (1, 1.0)
+    assert training.weights.value == 1
 
 
 def test_weights_that_were_never_beaten_are_those_of_the_warm_up(tmp_path):

@@ -148,6 +148,40 @@ def test_rl_plays_the_train_tasks_that_were_not_taught(made, tmp_path):
     run_stage(session, "teach")
     taught = {example.state.task for example in read_examples(session.folder.examples)}
     assert taught == set(shown)
+    assigned = session.curriculum().assign(len(session.tasks("train")), iteration=0)
+    assert {each.task for each in assigned} == set(left)
+
+
+@pytest.mark.parametrize("rollout", [{"name_actions": False}, {"reflect_probability": 0.0}])
+def test_in_a_run_the_policy_reads_what_the_options_leave(model_folder, tmp_path, rollout):
+    made = settings(
+        model_folder("lfm2"), policy="follow", reflector="expert", eval={"episodes": 40},
+        rollout=rollout,
+    )  # fmt: skip
+    run(tmp_path / "r", made, ["eval"])
+    solved = sum(each["success"] for each in table(tmp_path / "r")["follow", "sampled"])
+    assert solved < 20  # all, were the actions told
+
+
+def test_parts_are_told_where_the_runs_of_a_study_share_what_they_may(made, tmp_path):
+    arm = tmp_path / "study" / "seed-0" / "arm"
+    arm.mkdir(parents=True)
+    (tmp_path / "study" / "study.toml").touch()
+    session = Session(RunFolder(arm), made, lamps_registry(), QuietProgress())
+    context = session.context()
+    assert context.folder == arm
+    assert context.shared_folder == (tmp_path / "study").resolve()
+
+
+def test_the_limits_of_workers_are_the_runs(made, tmp_path):
+    limits = {"workers": 1, "worker_timeout": 33.0, "worker_memory": 4321.0}
+    wanted = attrs.evolve(made, rollout=attrs.evolve(made.rollout, **limits))
+    asked = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("reflect_core.session.WorkerPool", lambda build, **more: asked.update(more))
+        session = Session(RunFolder(tmp_path), wanted, lamps_registry(), QuietProgress())
+        _ = session.workers
+    assert asked == {"workers": 1, "timeout": 33.0, "memory": 4321.0, "name": "lamps"}
 
 
 def test_where_nothing_is_taught_rl_plays_all_train_tasks(made, tmp_path):

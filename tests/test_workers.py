@@ -210,9 +210,10 @@ def test_an_episode_goes_on_where_a_process_was_lost(lamps, seed, turns):
 @pytest.mark.parametrize("mishap", ["crash", "leave", "hang", "stick"])
 def test_a_process_that_ends_or_hangs_is_not_noticed(mishap, tmp_path):
     build = hazards(tmp_path, mishap, ["train-1", "train-6"])
-    with pool(build, workers=2, timeout=0.5) as made:
+    waits = mishap in ("hang", "stick")  # a clock has a say only where nothing answers
+    with pool(build, workers=2, timeout=2 if waits else 60) as made:
         played = play(made.environment)
-        assert made.restarts >= 2  # more, where this machine is slow
+        assert made.restarts >= 2 if waits else made.restarts == 2
     assert {path.name for path in tmp_path.iterdir()} == {"train-1", "train-6"}
     assert played == play(hazards(tmp_path))
 
@@ -223,7 +224,7 @@ def test_a_process_that_ends_or_hangs_is_not_noticed(mishap, tmp_path):
 )
 def test_what_always_ends_the_process_is_an_error_that_says_all(mishap, told, tmp_path):
     build = hazards(tmp_path, mishap, ["train-1"], times=99)
-    with pool(build, timeout=0.2) as made:
+    with pool(build, timeout=1 if mishap == "hang" else 60) as made:
         one = made.environment()
         one.reset(TASKS[1], seed=0)
         one.step("sing")

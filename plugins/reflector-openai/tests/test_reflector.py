@@ -47,6 +47,19 @@ def advise(one, **more):
     return one.advise([Question(room(0), **more)], [draws(0)])[0]
 
 
+def test_the_runs_of_a_study_share_answers(tmp_path):
+    arms = [tmp_path / "seed-0" / name for name in ("one", "other")]
+    with FaultyServer() as server:
+        for arm in arms:
+            where = attrs.evolve(context(arm), shared_folder=tmp_path)
+            one = reflector(server, where)
+            ask(one, [0])
+            one.close()
+    assert len(server.bodies) == 1
+    assert len(stored(tmp_path / ANSWERS)) == 1
+    assert not any(arm.exists() for arm in arms)
+
+
 def test_it_is_both_a_reflector_and_a_teacher(part):
     (spec,) = reflect_reflectors()
     assert spec.teaches
