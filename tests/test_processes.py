@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,9 +21,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def start(model, folder, *more, processes=1):
+def start(model, folder, *more, processes=1, resume=False):
     hashes = folder.with_suffix(".hashes")
-    hashes.mkdir()
+    hashes.mkdir(exist_ok=resume)
+    words = ["--env", "filesys", "--trainer", "ppo", "--model", str(model), "--out", str(folder),
+             *OPTIONS, *more]  # fmt: skip
+    if resume:
+        words = ["--resume", str(folder)]
     launch = []
     if processes > 1:
         with socket.socket() as free:
@@ -34,9 +39,7 @@ def start(model, folder, *more, processes=1):
                   "--dynamo_backend", "no", "--main_process_port", str(port)]  # fmt: skip
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, *launch, str(HERE / "watched_run.py"), str(hashes), "run",
-         "--env", "filesys", "--trainer", "ppo", "--model", str(model), "--out", str(folder),
-         *OPTIONS, *more],
+        [sys.executable, *launch, str(HERE / "watched_run.py"), str(hashes), "run", *words],
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1",
              "ACCELERATE_USE_CPU": "true"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=folder.parent,
@@ -86,6 +89,25 @@ def test_two_processes_train_one_policy_to_the_end(model_folder, tmp_path, criti
     assert [int(episodes) for episodes, _ in seen["0"]] == [5] * ITERATIONS
     assert len({digest for _, digest in seen["0"]}) == ITERATIONS
     assert json.loads((folder / "evaluation.json").read_text())["rows"][-1]["name"] == "trained"
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_as_one_policy(model_folder, tmp_path):
+    folder = tmp_path / "two"
+    model = model_folder("lfm2")
+    finish(start(model, folder, "teach.episodes=0", "checkpoint_every=1", "keep_checkpoints=9",
+                 processes=2))  # fmt: skip
+    (_, whole), (_, other) = (told(folder)[rank] for rank in ("0", "1"))
+    assert whole == other
+    metrics = (folder / "metrics.jsonl").read_bytes()
+    # as if it had been stopped in its last iteration
+    for name in (f"checkpoints/{ITERATIONS:06d}", "policy"):
+        shutil.rmtree(folder / name)
+    for name in ("evaluation.json", "stages.json"):
+        (folder / name).unlink()
+    finish(start(model, folder, processes=2, resume=True))
+    assert told(folder)["0"][-1] == told(folder)["1"][-1] == whole
+    assert (folder / "metrics.jsonl").read_bytes() == metrics
 
 
 def test_mixed_precision_is_refused_before_anything_is_taught(model_folder, tmp_path, monkeypatch):
