@@ -121,7 +121,7 @@ def test_the_command_tells_what_it_made_and_what_comes_next(
     assert made == Package("env", "grotto").render()
     for path in made:
         assert f"  {path}\n" in said
-    assert "  pip install -e reflect-env-grotto\n" in said
+    assert "  pip install -e 'reflect-env-grotto[test]'\n" in said
     assert "  reflect check grotto\n" in said
     assert "  reflect run --env grotto --trainer ppo\n" in said
 

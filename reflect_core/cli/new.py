@@ -43,7 +43,7 @@ def new(kind: str, name: str, into: Path) -> None:
         click.echo(f"  {path}")
     click.echo("Next:")
     for line in (
-        f"pip install -e {shlex.quote(str(folder))}",
+        f"pip install -e {shlex.quote(f'{folder}[test]')}",  # what checks it comes along
         f"reflect check {name}",
         f"reflect run {_TRY[kind].format(name=name)}",
     ):
