@@ -317,8 +317,8 @@ class Session:
             }
             own = [
                 row
-                for row, (stage, is_done) in learnt.items()
-                if self.folder.finished(stage) or (is_done and stage in stages)
+                for row, (stage, has_work) in learnt.items()
+                if self.folder.finished(stage) or (has_work and stage in stages)
             ] or ["untuned"]
         return [*dict.fromkeys(["random", *self.env_spec.baselines, *own])]
 

@@ -20,7 +20,7 @@ HASHES = Path(sys.argv[1])
 SAMPLES = HASHES.with_suffix(".samples")
 RANK = os.environ.get("RANK", "0")
 update = PpoTrainer.update
-make, get = StepBatches.__init__, StepBatches.__getitem__
+make = StepBatches.__init__
 
 
 def watched(trainer: PpoTrainer, trajectories, *, iteration: int):

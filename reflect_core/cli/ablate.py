@@ -78,7 +78,7 @@ def ablate(
         more.append(own_arm(text, base, registry, taken))
     known = arms_of(base, more=more, **asked)
     chosen = choose(known, _words(arms), always=[arm.name for arm in more])
-    for arm in chosen:
+    for arm in chosen:  # a mistake is told before there is a folder
         config.override(registry, base, arm.overrides)
     numbers = _numbers(seeds)
     if dry_run:
