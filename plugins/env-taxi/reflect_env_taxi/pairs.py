@@ -29,8 +29,8 @@ ways is that of all."""
 SPARE = "YR"
 """The pair that is valid where each has one start."""
 VALID_STARTS = 3
-"""Starts of every pair but those of test that are valid. One pair by itself says little of a policy: whether
-its reflections go right is a matter of that pair."""
+"""Starts of every pair but those of test that are valid. One pair by itself says little of a
+policy: whether its reflections go right is a matter of that pair."""
 TEXTS = {
     FULL: "Drive the passenger to the goal.",
     PICKUP: "Pick up the passenger.",
