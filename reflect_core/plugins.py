@@ -342,6 +342,22 @@ def _check_spec(spec: object, kind: Kind) -> None:
         raise PluginError(f"{kind.name} {spec.name!r}: config must be an attrs class")
     if "name" in attrs.fields_dict(spec.config):
         raise PluginError(f"{kind.name} {spec.name!r}: no option may be called 'name'")
+    if isinstance(spec, EnvironmentSpec):
+        _check_stages(spec)
+
+
+def _check_stages(spec: EnvironmentSpec) -> None:
+    """Refuse what has no last stage, or none that could be asked for by its name."""
+    stages: Any = spec.stages
+    named = isinstance(stages, tuple | list) and all(
+        isinstance(stage, str) and stage.strip() for stage in stages
+    )
+    if not named or not stages or len(set(stages)) < len(stages):
+        raise PluginError(
+            f"environment {spec.name!r}: stages={stages!r} is no tuple of one or more different "
+            "names",
+            then="stages=('full',)",
+        )
 
 
 def _clash_error(kind: str, name: str, clash: Sequence[Offer[Any]]) -> PluginError:

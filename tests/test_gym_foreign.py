@@ -17,9 +17,19 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reflect_core import Assignment, Choice, ConfigError, EpisodeOver, Expert, Hint, ReflectError
+from reflect_core import (
+    Assignment,
+    Choice,
+    ConfigError,
+    EpisodeOver,
+    Expert,
+    Hint,
+    NoAdvice,
+    ReflectError,
+)
 from reflect_core.baselines import SilentReflector
 from reflect_core.gym import Ending, TextEnvironment, from_gymnasium, reached_goal
+from reflect_core.hints import hint_of
 from reflect_core.plugins import load
 from reflect_core.rollout import Collector, training_episodes
 from reflect_core.testing import EnvironmentContract
@@ -331,6 +341,14 @@ def test_the_expert_is_silent_outside_of_an_episode() -> None:
         env.expert_reflection()
 
 
+def test_an_expert_that_has_given_up_is_not_taught() -> None:
+    env = lake(expert=lambda cell, engine: Hint("left", "", given_up=True))
+    shown = env.reset(env.tasks("train")[0], seed=0)
+    with pytest.raises(NoAdvice):
+        env.expert_action()
+    assert hint_of(env, shown).given_up
+
+
 # -- mistakes -----------------------------------------------------------------------------
 
 
@@ -359,6 +377,7 @@ def test_mistakes_are_told(given: dict[str, Any], what: str) -> None:
         ("FrozenLak-v1", "Did you mean"),
         ("no such id", "Malformed"),
         ("no_such_module:Thing-v0", "no_such_module"),
+        (":Thing-v0", "cannot make ':Thing-v0'"),
         ("Blackjack-v1", "needs a horizon"),
         ("Pendulum-v1", "the actions of Pendulum-v1 are Box"),
     ],
@@ -366,6 +385,20 @@ def test_mistakes_are_told(given: dict[str, Any], what: str) -> None:
 def test_environments_that_cannot_be_had_are_told(name: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         from_gymnasium(name, describe=cell, actions=("a",))
+
+
+def test_the_limit_of_an_id_with_a_module_is_the_horizon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "registers_a_lake.py").write_text(
+        "import gymnasium\n"
+        "gymnasium.register('tests/Pond-v0', max_episode_steps=17,\n"
+        "    entry_point='gymnasium.envs.toy_text.frozen_lake:FrozenLakeEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    env = from_gymnasium("registers_a_lake:tests/Pond-v0", describe=cell, actions=SIDES)
+    assert env.game.horizon == 17
+    assert "17 turns left" in env.reset(env.tasks("train")[0], seed=0).text
 
 
 def test_what_cannot_be_wrapped_is_closed() -> None:

@@ -165,6 +165,10 @@ def test_one_name_may_serve_two_kinds() -> None:
         (TrainerSpec(name="x", factory=print), "must yield EnvironmentSpec"),
         (environment(""), "cannot be ''"),
         (environment(config=dict), "attrs class"),
+        (environment(stages=()), "stages=()"),
+        (environment(stages=("full")), "stages='full'"),
+        (environment(stages=("easy", "easy")), "stages=('easy', 'easy')"),
+        (environment(stages=("easy", " ")), "stages=('easy', ' ')"),
     ],
 )
 def test_a_wrong_spec_is_named(spec: object, words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import attrs
 import gymnasium
 from gymnasium import spaces
 
-from reflect_core.errors import ConfigError, EpisodeOver, ReflectError
+from reflect_core.errors import ConfigError, EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import Hint, Observation, Step, Task
 from reflect_core.streams import stream
 
@@ -246,6 +247,7 @@ class ExpertGymnasiumEnvironment(GymnasiumEnvironment):
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: The function gave a hint that says ``given_up``.
         """
         return self._hint().action
 
@@ -254,13 +256,17 @@ class ExpertGymnasiumEnvironment(GymnasiumEnvironment):
 
         Raises:
             EpisodeOver: The episode has ended or not begun.
+            NoAdvice: The function gave a hint that says ``given_up``.
         """
         return self._hint().reflection
 
     def _hint(self) -> Hint:
         assert self.game.expert is not None
         cut = self._episode is not None and self._episode.cut
-        return self.game.expert(self._playing(ended=cut).observation, self._open())
+        hint = self.game.expert(self._playing(ended=cut).observation, self._open())
+        if hint.given_up:
+            raise NoAdvice(f"the expert of {self.game.id} has given up")
+        return hint
 
 
 def from_gymnasium(
@@ -303,7 +309,8 @@ def from_gymnasium(
         horizon: Turns of an episode; if none, the limit that the id is registered with.
         success: Says of an ending whether the task was solved.
         expert: ``expert(observation, env)`` gives a :class:`reflect_core.Hint`, a right action by
-            its name and what a teacher would say. Without one there is no ``--teacher expert``.
+            its name and what a teacher would say; ``given_up`` where it knows of none. Without
+            one there is no ``--teacher expert``.
         masked: Only what ``info["action_mask"]`` allows is on the menu.
         train_tasks, valid_tasks, test_tasks: Seeds of each split; no two splits share one.
         reward_scale: What rewards are multiplied by.
@@ -360,11 +367,8 @@ def _tasks(id: str, split: str, count: int, text: str) -> dict[str, Task]:
 
 
 def _horizon(id: str, horizon: int | None) -> int:
-    if horizon is None:
-        try:
-            horizon = gymnasium.spec(id).max_episode_steps
-        except (gymnasium.error.Error, ImportError) as error:
-            raise _no_such(id, error) from error
+    limit = _limit(id)
+    horizon = limit if horizon is None else horizon
     if horizon is None:
         raise ConfigError(
             f"{id} needs a horizon", why="it is registered without a limit", then="horizon=20"
@@ -372,6 +376,17 @@ def _horizon(id: str, horizon: int | None) -> int:
     if horizon < 1:
         raise ConfigError(f"horizon={horizon} is too small", why="at least 1 is needed")
     return horizon
+
+
+def _limit(id: str) -> int | None:
+    """The limit that an id is registered with."""
+    module, colon, name = id.rpartition(":")
+    try:
+        if colon:  # which registers the environment
+            importlib.import_module(module)
+        return gymnasium.spec(name).max_episode_steps
+    except (gymnasium.error.Error, ImportError, ValueError) as error:
+        raise _no_such(id, error) from error
 
 
 def _engine(id: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:

@@ -48,6 +48,8 @@ class _Episode:
     page: int = 0
     over: bool = False
     useless: bool = False
+    planned: bool = False
+    """It is a game of TextWorld's, and told how to win when it began."""
 
 
 class AlfworldEnvironment:
@@ -127,6 +129,8 @@ class AlfworldEnvironment:
         )
         if isinstance(engine, Engine):
             self._episode.adviser = self._adviser(game, engine, memory, shown, seed)
+        else:
+            self._episode.planned = bool(engine.plan)
         return self._observe(text.first_words(shown.feedback, remembers=self._remembers))
 
     def step(self, action: str) -> Step:
@@ -278,7 +282,9 @@ class AlfworldEnvironment:
 
     def _advice(self, episode: _Episode) -> Advice | None:
         if isinstance(episode.engine, TextWorldEngine):
-            if not episode.engine.plan:
+            if episode.planned and not episode.engine.plan:
+                return None  # what was done cannot be undone, and there is no way from here
+            if not episode.planned:
                 raise ReflectError(
                     f"the game {self.config.game} has no expert",
                     why="it does not tell which commands win",

@@ -15,8 +15,9 @@ pytest.importorskip("alfworld", reason="TextWorld comes with alfworld")
 
 from reflect_env_alfworld.export import game_json
 from reflect_env_alfworld.generate import generate_games
+from reflect_env_alfworld.textworld_game import TextWorldEngine
 
-from reflect_core.errors import ReflectError
+from reflect_core.errors import NoAdvice, ReflectError
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,45 @@ def test_a_compiled_game_is_played_twice(make: Callable[..., Any], compiled: Pat
     assert one.info["source"] == "textworld"
     assert not any("-=" in text for text in said)
     environment.close()
+    environment.close()
+
+
+def test_an_expert_whose_plan_is_lost_gives_up_and_does_not_end_the_run(
+    make: Callable[..., Any], compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(engine: TextWorldEngine, command: str) -> Any:
+        shown = step(engine, command)
+        engine.plan = ()  # as after a quest's apple was eaten: nothing wins from here
+        return shown
+
+    step = TextWorldEngine.step
+    monkeypatch.setattr(TextWorldEngine, "step", spoilt)
+    environment = make(game=str(compiled))
+    first = environment.reset(environment.tasks("train")[0], seed=0)
+    wrong = next(each for each in first.legal_actions if each != environment.expert_action())
+    environment.step(wrong)
+    for ask in (environment.expert_action, environment.expert_reflection):
+        with pytest.raises(NoAdvice):
+            ask()
+    assert "gave up 1 games" in environment.notes[-1]
+    environment.close()
+
+
+def test_a_game_that_never_tells_how_to_win_has_no_expert(
+    make: Callable[..., Any], compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(engine: TextWorldEngine) -> Any:
+        shown = reset(engine)
+        engine.plan = ()
+        return shown
+
+    reset = TextWorldEngine.reset
+    monkeypatch.setattr(TextWorldEngine, "reset", silent)
+    environment = make(game=str(compiled))
+    environment.reset(environment.tasks("train")[0], seed=0)
+    with pytest.raises(ReflectError, match="has no expert") as caught:
+        environment.expert_action()
+    assert not isinstance(caught.value, NoAdvice)
     environment.close()
 
 
