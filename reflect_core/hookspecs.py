@@ -171,10 +171,13 @@ class TrainerSpec(Spec):
 
     Args:
         needs_critic: The policy is built with a value head.
+        needs_lm: It updates the policy ``lm``, or one derived of its class, and no other, as all
+            do that are built on :class:`reflect_core.lm.learner.Learner`.
     """
 
     factory: Callable[[Any, Context], Trainer]
     needs_critic: bool = False
+    needs_lm: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -141,8 +141,8 @@ class Weights(Protocol):
 class TrainablePolicy(Policy, Weights, Saved, Protocol):
     """What a policy offers whose spec says ``trainable``: :class:`Weights` and :class:`Saved` too.
 
-    A trainer finds it as ``context.policy``; the trainers that ship with reflect need the ``lm``
-    policy's own (``module``, ``trainable``, ``batch``) besides.
+    A trainer finds it as ``context.policy``. The trainers that ship with reflect update ``lm``, or
+    what is derived of its class (:class:`reflect_core.lm.policy.LmPolicy`), and refuse any other.
     """
 
     def fit(

@@ -18,6 +18,7 @@ from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, T
 from reflect_core.loop import Crew, check_groups
 from reflect_core.plugins import Registry
 from reflect_core.progress import Progress
+from reflect_core.promises import check_promises
 from reflect_core.protocols import (
     Curriculum,
     Described,
@@ -198,7 +199,9 @@ class Session:
     @functools.cached_property
     def reflector(self) -> Reflector:
         """The run's reflector."""
-        return self.reflector_spec.factory(self.settings.reflector.options, self.context())
+        made = self.reflector_spec.factory(self.settings.reflector.options, self.context())
+        check_promises(self.reflector_spec, made)
+        return made
 
     @functools.cached_property
     def teacher(self) -> Teacher:
@@ -215,12 +218,16 @@ class Session:
                 details=choices(spec.name, self._teachers(), called="teachers"),
                 then="choose another --teacher",
             )
-        return cast(Teacher, spec.factory(self.settings.teacher.options, self.context()))
+        made = spec.factory(self.settings.teacher.options, self.context())
+        check_promises(spec, made)
+        return cast(Teacher, made)
 
     @functools.cached_property
     def policy(self) -> Policy:
         """The run's policy."""
-        return self.policy_spec.factory(self.settings.policy.options, self.context())
+        made = self.policy_spec.factory(self.settings.policy.options, self.context())
+        check_promises(self.policy_spec, made)
+        return made
 
     def collector(
         self, reflector: Reflector, policy: Policy, *, needs_expert: bool = False
@@ -263,15 +270,19 @@ class Session:
 
         Raises:
             ReflectError: The curriculum does not go with the environment, an iteration's
-                episodes do not make whole groups, the policy would be greedy while it learns,
-                there is nothing to evaluate on, a row of the evaluation is misnamed, or a
-                teacher, or a reflector that needs no warm-up, cannot be built.
+                episodes do not make whole groups, the trainer cannot update this policy, or would
+                learn from greedy play, there is nothing to evaluate on, a row of the evaluation
+                is misnamed, or a teacher, or a reflector that needs no warm-up, cannot be built.
         """
         train = self.settings.train
         ahead = {stage for stage in stages if not self.folder.finished(stage)}
         self.folder.evaluation_of(self.settings.eval)
         if self.rl_is_ahead:
             check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
+            if self.trainer_spec.needs_lm and self.settings.policy.name != "lm":
+                from reflect_core.lm.policy import lm_policy
+
+                lm_policy(self.policy, self.settings)
             self.curriculum()
             if not self.settings.rollout.temperature:
                 raise ConfigError(

@@ -401,6 +401,13 @@ def test_the_limit_of_an_id_with_a_module_is_the_horizon(
     assert "17 turns left" in env.reset(env.tasks("train")[0], seed=0).text
 
 
+def test_an_id_without_its_version_will_do_where_the_horizon_is_given() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Gymnasium advises to name the version
+        env = from_gymnasium("FrozenLake", describe=cell, actions=SIDES, horizon=20)
+    assert env.game.horizon == 20
+
+
 def test_what_cannot_be_wrapped_is_closed() -> None:
     before = Counter.closed
     with pytest.raises(ConfigError):

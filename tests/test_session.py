@@ -8,11 +8,15 @@ import attrs
 import pytest
 from toy import lamps_registry, settings
 
-from reflect_core.errors import PluginError, ReflectError
+from reflect_core import Choice, NoConfig, PolicySpec, ReflectorSpec
+from reflect_core.errors import ConfigError, PluginError, ReflectError
+from reflect_core.lm.policy import LmPolicy
+from reflect_core.plugins import Offer
 from reflect_core.progress import QuietProgress
 from reflect_core.run import STAGES, execute, run_stage
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
+from reflect_core.settings import Part
 from reflect_core.teach import read_examples
 from reflect_core.testing.lamps import Lamps
 
@@ -147,3 +151,90 @@ def test_a_policy_that_would_be_greedy_while_it_learns_is_refused(model_folder, 
     with pytest.raises(ReflectError, match="leaves nothing to learn from"):
         run(tmp_path / "r", made)
     assert not (tmp_path / "r" / "data").exists()
+
+
+class Mine:
+    """A policy that is trained in a way of its own: it keeps the protocol and has no model."""
+
+    def act(self, states, reflections, draws, *, greedy):
+        return [Choice(index=0, logprob=0.0) for _ in states]
+
+    def fit(self, examples, *, reflect, progress):
+        return []
+
+    def save(self, folder):
+        folder.mkdir()
+
+    def load(self, folder):
+        pass
+
+    def state_dict(self):
+        return {}
+
+    def load_state_dict(self, state):
+        pass
+
+
+def registry_with(kind, name, **more):
+    """The toy registry and a part that an object of this class stands for."""
+    kinds = {"policies": PolicySpec, "reflectors": ReflectorSpec}
+    registry = lamps_registry()
+    spec = kinds[kind](name=name, **more)
+    offers = {**getattr(registry, kind), name: Offer(spec, "mine", "mine", "1")}
+    return attrs.evolve(registry, **{kind: offers})
+
+
+def test_a_trainer_that_cannot_update_the_policy_is_told_before_anything_is_taught(made, tmp_path):
+    wanted = attrs.evolve(made, policy=Part("mine", NoConfig()))
+    registry = registry_with(
+        "policies", "mine", factory=lambda config, context: Mine(), trainable=True
+    )
+    with pytest.raises(ConfigError, match="'ppo' cannot update the policy 'mine'"):
+        run(tmp_path / "r", wanted, registry=registry)
+    assert not (tmp_path / "r" / "data").exists()
+    session = Session(RunFolder(tmp_path / "r"), wanted, registry, QuietProgress())
+    context = session.context(session.policy)
+    with pytest.raises(ConfigError, match="'ppo' cannot update the policy 'mine'"):
+        session.trainer_spec.factory(wanted.trainer.options, context)
+
+
+def test_a_policy_derived_of_lm_is_updated(made, tmp_path):
+    class Derived(LmPolicy):
+        pass
+
+    def make(config, context):
+        return Derived(context.models, context.settings, critic=context.critic)
+
+    wanted = attrs.evolve(made, policy=Part("derived", NoConfig()))
+    registry = registry_with("policies", "derived", factory=make, trainable=True)
+    run(tmp_path / "r", wanted, ["teach", "sft", "train"], registry)
+    assert (tmp_path / "r" / "policy").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "lacks"),
+    [
+        ("policies", {"trainable": True}, "fit, save, load, state_dict, load_state_dict"),
+        ("policies", {}, "act"),
+        ("reflectors", {"trainable": True}, "fit, save, load"),
+        ("reflectors", {}, "reflect"),
+        ("teachers", {"teaches": True}, "advise"),
+    ],
+)
+def test_a_part_that_lacks_what_its_spec_says_is_told_and_no_traceback(
+    made, tmp_path, kind, flags, lacks
+):
+    class Plain:
+        def act(self, states, reflections, draws, *, greedy):
+            raise AssertionError("it is never asked")
+
+        reflect = act
+
+    part = Plain() if flags else object()
+    where = "policies" if kind == "policies" else "reflectors"
+    section = {"policies": "policy", "reflectors": "reflector", "teachers": "teacher"}[kind]
+    registry = registry_with(where, "plain", factory=lambda config, context: part, **flags)
+    wanted = attrs.evolve(made, **{section: Part("plain", NoConfig())})
+    with pytest.raises(PluginError) as caught:
+        run(tmp_path / "r", wanted, registry=registry)
+    assert caught.value.what == f"'plain' has no method {lacks}"

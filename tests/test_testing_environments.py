@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -335,3 +336,34 @@ def test_a_process_of_its_own_that_fails_is_told_with_its_last_words() -> None:
     examiner = Examiner(subject, ENVIRONMENT_LAWS, LITTLE)
     assert "nothing_of_this_name" in examiner.outcome("spawns").explain()
     assert examiner.outcome("light").blocked
+
+
+class InMemory(Right):
+    """Keeps what it needs in a database that is no file."""
+
+    def __init__(self):
+        super().__init__()
+        for name in (":memory:", "", "file:notes?mode=memory"):
+            sqlite3.connect(name, uri=name.startswith("file:")).close()
+
+
+def test_a_database_in_memory_is_no_file() -> None:
+    subject = EnvironmentSubject(InMemory, recipe=FromFile.of(InMemory), **OPTIONS)
+    outcome = Examiner(subject, ENVIRONMENT_LAWS, LITTLE).outcome("files")
+    assert outcome.status == "ok", outcome.explain()
+
+
+@pytest.mark.parametrize("importable", [True, False])
+def test_a_test_file_is_imported_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, importable: bool
+) -> None:
+    folder = tmp_path / "their_tests"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "helper.py").write_text("from mutants.lamps import Right\n")
+    head = "from .helper import Right\n" if importable else "from mutants.lamps import Right\n"
+    (folder / "test_it.py").write_text(f"{head}\n\ndef make():\n    return Right()\n")
+    if importable:
+        monkeypatch.syspath_prepend(tmp_path)
+    recipe = FromFile(str(folder / "test_it.py"), "make", "their_tests.test_it")
+    assert recipe.load()().tasks("train") == Right().tasks("train")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
+import torch
 from mutants.parts import CURRICULA, POLICIES, REFLECTORS, Habit, InTurn, Parrot, examine
 
-from reflect_core import PolicySpec
+from reflect_core import PolicySpec, ReflectorSpec
 from reflect_core.lm.policy import LmPolicy
 from reflect_core.plugins import load
 from reflect_core.testing import CurriculumContract, PolicyContract, ReflectorContract
@@ -76,6 +78,88 @@ def test_each_law_has_a_mutant_that_breaks_it(kind: str) -> None:
     elsewhere = {"recomputed", "permuted"} if kind == "policy" else set()
     broken = {mutant.law for mutant in MUTANTS[kind].values()}
     assert broken == {law.name for law in LAWS[kind]} - elsewhere
+
+
+class Climber(InTurn):
+    """Goes by the mean return, and tells the return of a turn."""
+
+    high = False
+
+    def assign(self, episodes, *, iteration):
+        found = super().assign(episodes, iteration=10)
+        return found if self.high else [attrs.evolve(one, stage="easy") for one in found]
+
+    def observe(self, trajectories):
+        told = dict(super().observe(trajectories))
+        if trajectories:
+            returns = [one.episode_return / one.turns for one in trajectories]
+            told["curriculum/return"] = sum(returns) / len(returns)
+            self.high = self.high or told["curriculum/return"] > 0.9
+        return told
+
+    def state_dict(self):
+        return {**super().state_dict(), "high": self.high}
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.high = state["high"]
+
+
+def test_a_curriculum_may_go_by_the_returns(bench: Bench) -> None:
+    found = examine("curriculum", Climber, bench)
+    assert not [outcome.explain() for outcome in found.values() if outcome.broken]
+
+
+class Own(Habit):
+    """Is trained in a way of its own, without a model."""
+
+    def fit(self, examples, *, reflect, progress):
+        return []
+
+    def save(self, folder):
+        torch.save(self.state_dict(), folder / "taste.pt")
+
+    def load(self, folder):
+        self.load_state_dict(torch.load(folder / "taste.pt"))
+
+    def state_dict(self):
+        return self.taste.state_dict()
+
+    def load_state_dict(self, state):
+        self.taste.load_state_dict(state)
+
+
+def test_a_trained_policy_need_not_be_like_lm() -> None:
+    made = PolicySpec(name="own", factory=lambda config, context: Own(context), trainable=True)
+    subject = PartSubject.of("policy", made, made.config(), bench_settings())
+    outcomes = list(Examiner(subject, LAWS["policy"], Effort(5)).outcomes())
+    assert not [outcome.explain() for outcome in outcomes if outcome.broken]
+    [recomputed] = [one for one in outcomes if one.law.name == "recomputed"]
+    assert (recomputed.status, "of its own" in recomputed.remark) == ("skipped", True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "part", "lacks"),
+    [
+        (PolicySpec, Habit, "fit, save, load, state_dict, load_state_dict"),
+        (ReflectorSpec, Parrot, "fit, save, load"),
+    ],
+)
+def test_a_part_must_have_what_its_spec_says(spec, part, lacks: str) -> None:
+    made = spec(name="promises", factory=lambda config, context: part(context), trainable=True)
+    kind = "policy" if spec is PolicySpec else "reflector"
+    subject = PartSubject.of(kind, made, made.config(), bench_settings())
+    told = Examiner(subject, LAWS[kind], Effort(5)).outcome("builds").explain()
+    assert f"no method {lacks}\n" in told
+
+
+def test_who_teaches_must_advise() -> None:
+    made = ReflectorSpec(
+        name="promises", factory=lambda config, context: Parrot(context), teaches=True
+    )
+    subject = PartSubject.of("reflector", made, made.config(), bench_settings())
+    told = Examiner(subject, LAWS["reflector"], Effort(5)).outcome("builds").explain()
+    assert "no method advise\n" in told
 
 
 def test_an_update_that_reads_another_prompt_than_the_rollout_is_found() -> None:

@@ -367,8 +367,8 @@ def _tasks(id: str, split: str, count: int, text: str) -> dict[str, Task]:
 
 
 def _horizon(id: str, horizon: int | None) -> int:
-    limit = _limit(id)
-    horizon = limit if horizon is None else horizon
+    if horizon is None:
+        horizon = _limit(id)
     if horizon is None:
         raise ConfigError(
             f"{id} needs a horizon", why="it is registered without a limit", then="horizon=20"

@@ -22,7 +22,7 @@ from reflect_core.context import Context
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.learnt import Batch, Forward, Loss, Part, clipped_surrogate
-from reflect_core.lm.policy import LmPolicy
+from reflect_core.lm.policy import lm_policy
 from reflect_core.lm.reader import Reader, taken, temperatures
 from reflect_core.lm.replayed import replayed_part
 from reflect_core.records import Trajectory, Transition
@@ -86,9 +86,9 @@ class Learner(Generic[Options]):
     name: ClassVar[str]
 
     def __init__(self, config: Options, context: Context) -> None:
-        assert isinstance(context.policy, LmPolicy) and context.accelerator is not None
+        assert context.accelerator is not None
         self.config = config
-        self.policy = context.policy
+        self.policy = lm_policy(context.policy, context.settings)
         self.accelerator = context.accelerator
         self.seed = context.seed
         self.iterations = context.settings.train.iterations

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from reflect_core.balance import example_weights
 from reflect_core.context import Context
-from reflect_core.errors import CheckpointError, ReflectError
+from reflect_core.errors import CheckpointError, ConfigError, ReflectError
 from reflect_core.hookspecs import NoConfig
 from reflect_core.lm.actor_critic import ActorCritic
 from reflect_core.lm.batch import PromptBatch, by_length, prompt_batch
@@ -33,6 +33,22 @@ def make_policy(config: NoConfig, context: Context) -> LmPolicy:
     """The factory behind ``--policy lm``."""
     assert context.models is not None and context.accelerator is not None
     return LmPolicy(context.models, context.settings, critic=context.critic)
+
+
+def lm_policy(policy: object, settings: Settings) -> LmPolicy:
+    """The policy, where it is one that goes through a model as ``lm`` does.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if not isinstance(policy, LmPolicy):
+        raise ConfigError(
+            f"the trainer {settings.trainer.name!r} cannot update the policy "
+            f"{settings.policy.name!r}",
+            why="it updates the model of lm, or of a policy derived from the class LmPolicy",
+            then="choose --policy lm, or a trainer that goes with this policy",
+        )
+    return policy
 
 
 class LmPolicy:

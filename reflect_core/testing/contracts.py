@@ -116,7 +116,8 @@ class EnvironmentContract(Contract):
         horizon: Turns within which every episode ends; by default the option ``horizon``, or
             1000 where there is none.
         max_text: Characters of an observation at most.
-        expert_solves: Share of episodes that its expert solves, of those that it does not give up.
+        expert_solves: Share of episodes that its expert solves, of those that it does not give up;
+            by default what the spec says.
         truncates: Whether episodes may be cut; by default what the spec says.
     """
 
@@ -125,7 +126,7 @@ class EnvironmentContract(Contract):
     stages: ClassVar[Sequence[str] | None] = None
     horizon: ClassVar[int | None] = None
     max_text: ClassVar[int] = 20_000
-    expert_solves: ClassVar[float] = 1.0
+    expert_solves: ClassVar[float | None] = None
     truncates: ClassVar[bool | None] = None
 
     def make(self) -> Environment:
@@ -138,11 +139,13 @@ class EnvironmentContract(Contract):
         """The environment, and all that is known of it."""
         cls = type(self)
         config, plugin, stages, truncates = None, None, cls.stages, cls.truncates
+        expert_solves = cls.expert_solves
         if cls.make is EnvironmentContract.make:
             spec, config, plugin = self._chosen()
             assert isinstance(spec, EnvironmentSpec)
             stages = spec.stages if stages is None else stages
             truncates = spec.truncates if truncates is None else truncates
+            expert_solves = spec.expert_solves if expert_solves is None else expert_solves
         by_name = plugin is not None and isinstance(cls.spec, str)
         return EnvironmentSubject(
             make=self.make,
@@ -151,7 +154,7 @@ class EnvironmentContract(Contract):
             config=config,
             recipe=Installed(str(plugin), str(cls.spec), config) if by_name else FromFile.of(cls),
             max_text=cls.max_text,
-            expert_solves=cls.expert_solves,
+            expert_solves=1.0 if expert_solves is None else expert_solves,
             truncates=bool(truncates),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from reflect_core.records import Assignment, Trajectory
+from reflect_core.records import Assignment, Choice, Observation, Trajectory, Transition
 from reflect_core.testing.bench import STAGES
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.parts import PartSubject
@@ -35,13 +35,18 @@ PAIRS = st.tuples(histories(), histories())
 
 
 def _played(assigned: Sequence[Assignment], solved: int) -> list[Trajectory]:
+    """Episodes of one turn, which pays 1 where the task was solved."""
     made: list[Trajectory] = []
     for group, each in enumerate(assigned):
         for _ in range(each.group_size):
             number = len(made)
+            success = number * 7 % 10 < solved
+            turn = Transition(
+                Observation(each.task.text, ("go on",)), "", Choice(0, 0.0), float(success)
+            )
             made.append(
                 Trajectory(
-                    number, each.task, each.stage, (), True, False, number * 7 % 10 < solved,
+                    number, each.task, each.stage, (turn,), True, False, success,
                     group=group, learn_turns=each.learn_turns,
                 )
             )  # fmt: skip

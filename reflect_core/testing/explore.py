@@ -25,6 +25,7 @@ __all__ = [
     "World",
     "before_end",
     "play",
+    "spoilings",
     "turns",
 ]
 
@@ -40,6 +41,11 @@ _SPOILT = (
 )
 """Ways to make something that is nearly an action."""
 SPOILINGS = len(_SPOILT)
+
+
+def spoilings(action: str) -> list[str]:
+    """What is nearly an action: one text for each way to make such."""
+    return [spoil(action) for spoil in _SPOILT]
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ import attrs
 from hypothesis import strategies as st
 
 from reflect_core.hookspecs import PolicySpec
+from reflect_core.promises import missing_methods
 from reflect_core.records import Choice, Draws, State
 from reflect_core.streams import stream
 from reflect_core.testing.laws import Broken, Effort, Skipped, law
@@ -35,11 +36,15 @@ def _act(
     return list(policy.act(states, texts, draws, greedy=greedy))
 
 
-@law(cause="the method act is missing, or the factory fails", look="__init__")
+@law(
+    cause="a method is missing or misspelt, the spec says trainable of what is not, or the "
+    "factory fails",
+    look="__init__",
+)
 def builds(subject: PartSubject, effort: Effort) -> None:
-    """It can be built, and has the method act."""
-    if not callable(getattr(subject.build(), "act", None)):
-        raise Broken("it has no method act")
+    """It can be built, and has the method act, and those that go with trainable."""
+    if missing := missing_methods(subject.spec, subject.build()):
+        raise Broken(f"it has no method {', '.join(missing)}")
 
 
 @law(
@@ -141,6 +146,8 @@ def recomputed(subject: PartSubject, effort: Effort) -> str:
     import torch
 
     policy: LmPolicy = subject.build()
+    if not all(callable(getattr(policy, name, None)) for name in ("training", "batch")):
+        raise Skipped("it is updated in a way of its own: it has no methods training and batch")
     episodes = subject.bench.play(policy, 8)
     turns = [turn for episode in episodes for turn in episode.transitions]
     with policy.training() as module, torch.no_grad():

@@ -7,6 +7,7 @@ and watches what the interpreter tells its audit hooks.
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.metadata
 import importlib.util
 import json
@@ -18,6 +19,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import attrs
@@ -86,10 +88,12 @@ class FromFile:
     Args:
         file: A Python file.
         name: A class with a method ``make``, or what gives the environment when it is called.
+        module: As which the file was imported; it is run by itself where that does not work.
     """
 
     file: str
     name: str
+    module: str = ""
     early: ClassVar[bool] = False
 
     @classmethod
@@ -98,22 +102,38 @@ class FromFile:
         file = getattr(sys.modules.get(thing.__module__), "__file__", None)
         if file is None or "<locals>" in thing.__qualname__:
             return None
-        return cls(file, thing.__qualname__)
+        return cls(file, thing.__qualname__, thing.__module__)
 
     def load(self) -> Callable[[], Environment]:
-        """Run the file as a module of its own."""
-        spec = importlib.util.spec_from_file_location("reflect_probed", self.file)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        found: Any = module
+        """Import the file."""
+        found: Any = self._imported() or self._run()
         for part in self.name.split("."):
             found = getattr(found, part)
         if callable(getattr(found, "make", None)):
             make: Callable[[], Environment] = found().make
             return make
         return found  # type: ignore[no-any-return]
+
+    def _imported(self) -> ModuleType | None:
+        """The file under its own name, by which it may import what is beside it."""
+        if self.module in ("", "__main__"):
+            return None
+        try:
+            spec = importlib.util.find_spec(self.module)
+        except (ImportError, ValueError):
+            return None
+        if spec is None or spec.origin is None or not Path(spec.origin).samefile(self.file):
+            return None
+        return importlib.import_module(self.module)
+
+    def _run(self) -> ModuleType:
+        """The file as a module of its own."""
+        spec = importlib.util.spec_from_file_location("reflect_probed", self.file)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
 
 
 Recipe = Installed | FromFile
@@ -221,6 +241,8 @@ class Watch:
             self._write("it wrote to", arguments[0])
         elif event == "os.chdir":
             self._add("moves", f"it changed to {arguments[0]}")
+        elif event == "sqlite3.connect" and _in_memory(arguments[0]):
+            return
         elif event in CHANGES:
             for number, start in CHANGES[event]:
                 folder = -1 if start is None else arguments[start]
@@ -238,6 +260,14 @@ class Watch:
 
     def _add(self, kind: str, what: str) -> None:
         self.seen[kind].append((what, _caller()))
+
+
+def _in_memory(database: Any) -> bool:
+    """Whether SQLite writes no file of this name: it is in memory, temporary, or only read."""
+    name = os.fsdecode(database) if isinstance(database, str | bytes | os.PathLike) else ""
+    if name.startswith("file:"):
+        return any(word in name for word in ("mode=memory", "mode=ro", ":memory:"))
+    return name in ("", ":memory:")
 
 
 def _opened(folder: int) -> Path | None:
@@ -310,14 +340,21 @@ def _open_descriptors() -> int:
         return 0
 
 
+def _heavy() -> set[str]:
+    """Which of the heavy packages are loaded."""
+    return {name for name in HEAVY if name in sys.modules}
+
+
 def main() -> None:
     """Do what the standard input says and write what was seen to the file that is named."""
     early, job = pickle.load(sys.stdin.buffer)
     watch = Watch()
     watch.watching = early
+    before = _heavy()
     recipe, world, plans = pickle.loads(job)
     make = recipe.load()
-    heavy_before = not early and any(name in sys.modules for name in HEAVY)
+    if not early:
+        before = _heavy()
     episodes = []
     watch.watching = True
     for plan in plans:
@@ -327,5 +364,8 @@ def main() -> None:
         environment.close()
     left = _left(make, plans, world)
     watch.watching = False
-    seen = {"episodes": episodes, "heavy_before": heavy_before, "left": left, **watch.seen}
+    # importlib.import_module tells no audit hook of what it imports
+    heard = {name for name, _ in watch.seen["imported"]}
+    watch.seen["imported"] += [(name, None) for name in sorted(_heavy() - before - heard)]
+    seen = {"episodes": episodes, "heavy_before": bool(before), "left": left, **watch.seen}
     Path(sys.argv[1]).write_text(json.dumps(seen), encoding="utf-8")

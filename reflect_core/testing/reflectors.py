@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from reflect_core.promises import missing_methods
 from reflect_core.records import Draws, State
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.parts import PartSubject
@@ -26,11 +27,15 @@ def _reflect(
     return list(reflector.reflect(states, draws, greedy=greedy))
 
 
-@law(cause="the method reflect is missing, or the factory fails", look="__init__")
+@law(
+    cause="a method is missing or misspelt, the spec says trainable or teaches of what is not, "
+    "or the factory fails",
+    look="__init__",
+)
 def builds(subject: PartSubject, effort: Effort) -> None:
-    """It can be built, and has the method reflect."""
-    if not callable(getattr(subject.build(), "reflect", None)):
-        raise Broken("it has no method reflect")
+    """It can be built, and has the method reflect, and those of trainable and teaches."""
+    if missing := missing_methods(subject.spec, subject.build()):
+        raise Broken(f"it has no method {', '.join(missing)}")
 
 
 @law(

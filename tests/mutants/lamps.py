@@ -89,6 +89,42 @@ class RaisesOnOtherText(Right):
         return attrs.evolve(step, info={"colour": colour})
 
 
+@breaks("unlisted", "compare it with the legal actions", "step")
+class HearsWhatIsMisspelt(Right):
+    def step(self, action):
+        return super().step(action.strip().lower())
+
+
+@breaks("unlisted", "nothing was done", "step")
+class PaysForBabble(Right):
+    def step(self, action):
+        known = action in self._observe().legal_actions if not self.over else True
+        step = super().step(action)
+        return step if known else attrs.evolve(step, reward=5.0)
+
+
+@breaks("unlisted", "compare it with the legal actions", "step")
+class FinesWhatIsNearlyRight(Right):
+    """The button is found by its last word, and only then asked about."""
+
+    def step(self, action):
+        known = action in self._observe().legal_actions if not self.over else True
+        step = super().step(action)
+        near = action.lower().startswith("push")
+        return step if known else attrs.evolve(step, reward=-0.5 if near else -0.1)
+
+
+@breaks("one-split", "another split", "tasks")
+class TestPlaysAsTheNextOfTrain(Right):
+    """Tasks that differ in nothing but their names, and a test task is another's of train."""
+
+    def reset(self, task, *, seed, stage=None):
+        if task.split == "test":
+            number = int(task.task_id.removeprefix("test-"))
+            task = self.tasks("train")[(number + 1) % self.count]
+        return super().reset(task, seed=seed, stage=stage)
+
+
 @breaks("menu", "stands there twice", "step")
 class DuplicateAction(Right):
     def show(self, shown):

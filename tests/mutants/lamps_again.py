@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import tempfile
@@ -116,6 +117,13 @@ class ExpertFails(Right):
 class HashOfText(Right):
     def show(self, shown):
         return attrs.evolve(shown, state_key=str(hash(shown.text)))
+
+
+@breaks("light", "import it where it is needed", "__init__", fresh=True)
+class LoadsTorchByItsName(Right):
+    def __init__(self):
+        super().__init__()
+        importlib.import_module("torch")
 
 
 @breaks("folder", "os.chdir", "__init__", fresh=True)

@@ -66,4 +66,5 @@ def reflect_trainers() -> Iterable[TrainerSpec]:
         factory=make_trainer,
         config=GrpoConfig,
         summary="GRPO: episodes of one task compared with one another, no critic; also GiGPO",
+        needs_lm=True,
     )

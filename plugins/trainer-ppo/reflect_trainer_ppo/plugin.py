@@ -71,4 +71,5 @@ def reflect_trainers() -> Iterable[TrainerSpec]:
         config=PpoConfig,
         summary="clipped PPO with a critic and generalised advantage estimation",
         needs_critic=True,
+        needs_lm=True,
     )

@@ -63,4 +63,5 @@ def reflect_trainers() -> Iterable[TrainerSpec]:
         config=ReinforceConfig,
         summary="REINFORCE on the return-to-go, with a choice of baselines (RLOO among them)",
         needs_critic=True,  # for baseline critic
+        needs_lm=True,
     )

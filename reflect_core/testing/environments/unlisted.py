@@ -9,7 +9,7 @@ import attrs
 
 from reflect_core.streams import stream
 from reflect_core.testing.environments.subject import EnvironmentSubject
-from reflect_core.testing.explore import Episode, Move, Plan, before_end, play
+from reflect_core.testing.explore import Episode, Move, Plan, before_end, play, spoilings
 from reflect_core.testing.laws import Broken, Effort, law
 from reflect_core.testing.search import search
 from reflect_core.testing.strategies import plans
@@ -17,8 +17,10 @@ from reflect_core.testing.walks import drawn_plans
 
 __all__ = ["near_misses", "unlisted"]
 
-NEAR, BEFORE = 8, 3
-"""Texts tried in one state: near misses, and actions of earlier menus."""
+NEAR, SPELT, BEFORE = 8, 3, 3
+"""Texts tried in one state: near misses, misspelt actions, and actions of earlier menus."""
+Outcome = tuple[tuple[bool, ...], tuple[float, float], tuple[str, ...]]
+"""How the episode ends, if it does; reward and shaping; the menu."""
 HEARD = 500
 """Actions of earlier menus that are kept."""
 NOTHING = "say nothing"
@@ -31,26 +33,29 @@ NOTHING = "say nothing"
     needs=["menu", "answers", "forgets"],
 )
 def unlisted(subject: EnvironmentSubject, effort: Effort) -> None:
-    """What is not on the menu does nothing, also where it is nearly there or was there before."""
+    """What is not on the menu does and pays nothing, also where it nearly is or once was there."""
     world = subject.world
     heard: dict[str, None] = {}
     with subject.fresh() as environment:
 
-        def outcome(plan: Plan, text: str) -> tuple[Episode, object]:
+        def outcome(plan: Plan, text: str) -> tuple[Episode, Outcome]:
             episode = play(
                 environment, attrs.evolve(plan, moves=(*plan.moves, Move(text=text))), world
             )
             last = episode.steps[-1]
             ends = (last.terminated, last.truncated, last.success)
-            return episode, (ends, last.observation.legal_actions)
+            paid = (last.reward, last.shaping)
+            return episode, (ends, paid, last.observation.legal_actions)
 
         def check(plan: Plan) -> None:
             plan, episode = before_end(environment, plan, world)
             menu = episode.menu
             draws = stream(effort.seed, "unlisted", *menu)
             near, before = near_misses(menu), [each for each in heard if each not in menu]
+            spelt = misspelt(menu)
             texts = [
                 *(near[int(n)] for n in draws.permutation(len(near))[:NEAR]),
+                *(spelt[int(n)] for n in draws.permutation(len(spelt))[:SPELT]),
                 *(before[int(n)] for n in draws.permutation(len(before))[:BEFORE]),
             ]
             for shown in episode.shown:
@@ -59,13 +64,20 @@ def unlisted(subject: EnvironmentSubject, effort: Effort) -> None:
                 del heard[next(iter(heard))]
             if not texts or not episode.running or NOTHING in menu:
                 return
-            _, nothing = outcome(plan, NOTHING)
+            said, nothing = outcome(plan, NOTHING)
+            if nothing[1][0] > 0:
+                raise Broken(
+                    f"{NOTHING!r} is not on the menu and pays {nothing[1][0]}",
+                    cause="a reward for every turn, also for those in which nothing was done",
+                    story=said.story(),
+                )
             for text in texts:
                 said, something = outcome(plan, text)
                 if something != nothing:
                     raise Broken(
                         f"{text!r} is not on the menu and does more than {NOTHING!r} does there",
                         shown=[
+                            f"it paid {something[1]}, and {NOTHING!r} {nothing[1]}",
                             f"the menu was: {menu!r}"[:300],
                             f"and became:   {said.menu!r}"[:300],
                         ],
@@ -88,6 +100,12 @@ def near_misses(menu: Sequence[str]) -> list[str]:
     heads = [item.partition(" ") for item in menu if " " in item]
     for (head, _, _), (_, _, tail) in zip(heads, heads[1:] + heads[:1], strict=True):
         made[f"{head} {tail}"] = None
+    return [text for text in made if text not in menu]
+
+
+def misspelt(menu: Sequence[str]) -> list[str]:
+    """Texts that are not on the menu, but would be to who ignores case, spaces or what follows."""
+    made = dict.fromkeys(text for item in menu for text in spoilings(item))
     return [text for text in made if text not in menu]
 
 
