@@ -110,7 +110,8 @@ class Training:
             figures |= replay_figures
             figures |= self._spent(before)
             if self.crew.is_main:  # what was played together is counted once
-                watch(played, figures, self.alarms, compared=group_size(self.trainer))
+                compared = getattr(self.trainer, "compared", group_size(self.trainer))
+                watch(played, figures, self.alarms, compared=compared)
             alarms = self._alarms()
             figures |= self.curriculum.observe(played.trajectories)
             self.replay.add(played.trajectories, iteration=self.iteration)

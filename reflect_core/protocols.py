@@ -163,7 +163,9 @@ class Trainer(Protocol):
     """Improves the policy from episodes.
 
     One that compares episodes of the same task has an attribute ``group_size: int`` besides:
-    each task that the curriculum assigns is then played so many times.
+    each task that the curriculum assigns is then played so many times. Where it compares others
+    than those, an attribute ``compared: int`` of 1 says so, and no alarm is sounded over groups
+    whose episodes all end alike.
     """
 
     def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> Mapping[str, float]:

@@ -53,10 +53,16 @@ class Row:
 
 @attrs.frozen
 class Point:
-    """One iteration of the learning curve; ``valid`` where a validation was made."""
+    """The policy after so many iterations, on the learning curve.
+
+    Args:
+        iteration: How many of them it has learnt from.
+        success: In the training episodes that it played, if it played any.
+        valid: In the validation, where one was made.
+    """
 
     iteration: int
-    success: float
+    success: float | None = None
     valid: float | None = None
 
 
@@ -289,9 +295,14 @@ def _short(row: Mapping[str, Any]) -> str:
 
 
 def _gain(ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]) -> Interval:
-    """The difference over the tasks that both played, run by run."""
+    """The difference over the tasks that both played, run by run.
+
+    Where it is the same in all, nothing can be resampled, see :func:`stats.constant_difference`.
+    """
     left, right = _by_key(ours), _by_key(theirs)
     common = [key for key in left if key in right]
+    if len(gains := {left[key] - right[key] for key in common}) == 1:
+        return stats.constant_difference(gains.pop(), len({key[1] for key in common}))
     return stats.paired_difference(
         [left[key] for key in common],
         [right[key] for key in common],
@@ -315,17 +326,14 @@ def _by_key(episodes: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str, int],
 
 
 def _curve(rows: Sequence[Mapping[str, Any]]) -> list[Point]:
-    """Success by iteration; rows of stage ``valid`` belong to the iteration that they name."""
-    valid = {
-        int(row["iteration"]): float(row["success_rate"])
-        for row in rows
-        if row.get("stage") == "valid"
-    }
-    return [
-        Point(int(row["iteration"]), float(row["success_rate"]), valid.get(int(row["iteration"])))
-        for row in rows
-        if row.get("stage") == "train"
-    ]
+    """Success by updates; the episodes of an iteration were played before its update."""
+    found: dict[str, dict[int, float]] = {"train": {}, "valid": {}}
+    for row in rows:
+        if (stage := row.get("stage")) in found:
+            updates = int(row["iteration"]) - (stage == "train")
+            found[stage][updates] = float(row["success_rate"])
+    train, valid = found["train"], found["valid"]
+    return [Point(at, train.get(at), valid.get(at)) for at in sorted({*train, *valid})]
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -71,30 +71,31 @@ def curve_svg(points: Sequence[Point]) -> str:
     """Success over iterations: a line for train, dots for valid."""
     first, last = points[0].iteration, points[-1].iteration
 
-    def at(iteration: int, success: float) -> str:
-        x = LEFT + (iteration - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
+    def at(updates: int, success: float) -> str:
+        x = LEFT + (updates - first) / max(last - first, 1) * (WIDTH - LEFT - RIGHT)
         y = HEIGHT - BOTTOM - success * (HEIGHT - TOP - BOTTOM)
         return f"{x:.1f},{y:.1f}"
 
-    parts = [_open(HEIGHT, "Share of tasks solved, by iteration of training")]
+    parts = [_open(HEIGHT, "Share of tasks solved, by iterations learnt from")]
     for share in _SHARES:
         y = at(first, share).partition(",")[2]
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{share:.0%}</text>')
-    for iteration in sorted({first, (first + last) // 2, last}):
-        x = at(iteration, 0).partition(",")[0]
+    for updates in sorted({first, (first + last) // 2, last}):
+        x = at(updates, 0).partition(",")[0]
         parts.append(
-            f'<text x="{x}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{iteration}</text>'
+            f'<text x="{x}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{updates}</text>'
         )
-    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">iteration</text>')
-    parts.append(_line("train", [at(point.iteration, point.success) for point in points]))
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">iterations</text>')
+    train = [at(p.iteration, p.success) for p in points if p.success is not None]
+    parts.append(_line("train", train))
     valid = [(p.iteration, p.valid) for p in points if p.valid is not None]
-    parts.append(_line("valid", [at(iteration, share) for iteration, share in valid]))
-    for iteration, share in valid:
-        x, _, y = at(iteration, share).partition(",")
+    parts.append(_line("valid", [at(updates, share) for updates, share in valid]))
+    for updates, share in valid:
+        x, _, y = at(updates, share).partition(",")
         parts.append(
             f'<circle cx="{x}" cy="{y}" r="4">'
-            f"<title>iteration {iteration}: {share:.0%} on valid</title></circle>"
+            f"<title>after {updates} iterations: {share:.0%} on valid</title></circle>"
         )
     base = HEIGHT - BOTTOM - 10
     parts.append(f'<text class="train" x="{LEFT + 12}" y="{base - 18}">train, sampled</text>')

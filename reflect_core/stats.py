@@ -10,7 +10,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Interval", "paired_difference", "wilson"]
+__all__ = ["Interval", "constant_difference", "paired_difference", "wilson"]
 
 _CHUNK = 4_000_000  # numbers drawn at once, so that memory stays small
 
@@ -52,6 +52,29 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return Interval(share, low, high)
+
+
+def constant_difference(
+    difference: float, tasks: int, *, confidence: float = 0.95
+) -> Interval:
+    """An interval for a difference of successes that is the same in every pair.
+
+    Resampled it has no width, which three tasks do not prove. In some share of all tasks it may be
+    another, anything from -1 to 1; that share is at most the upper end of Wilson's interval for
+    none seen in so many tasks. So the interval is on the wide side.
+
+    Args:
+        difference: -1, 0 or 1.
+        tasks: How many different ones were played, at least 1.
+        confidence: As for :func:`wilson`.
+
+    >>> interval = constant_difference(1.0, 3)
+    >>> round(interval.low, 3), interval.high
+    (-0.123, 1.0)
+    """
+    unseen = wilson(0, tasks, confidence=confidence).high
+    low, high = difference - unseen * (difference + 1), difference + unseen * (1 - difference)
+    return Interval(difference, low, high)
 
 
 def paired_difference(

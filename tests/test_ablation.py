@@ -79,7 +79,9 @@ def test_an_arm_of_ones_own_is_a_name_and_settings(registry, base):
         ("mine=root='a", "closing quotation"),
         ("mine=seed=7", "--seeds 0,1,2"),
         ("mine=seed=0", "--seeds 0,1,2"),
-        ("mine=trainer=grpo eval.players=random", "eval.players"),
+        ("mine=trainer=grpo eval.players=random", "how it is evaluated"),
+        ("mine=trainer=grpo eval.episodes=7", "how it is evaluated"),
+        ("mine=eval.split=valid", "how it is evaluated"),
     ],
 )
 def test_an_arm_that_is_none_is_refused(registry, base, text, told):

@@ -50,10 +50,12 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "evaluation.json").write_text(json.dumps(evaluation))
     metrics = [
         {"stage": "teach", "episodes": 9},
+        {"stage": "valid", "iteration": 0, "success_rate": 0.4},
         {"stage": "train", "iteration": 1, "success_rate": 0.5},
         {"stage": "train", "iteration": 2, "success_rate": 0.75},
         {"stage": "valid", "iteration": 2, "success_rate": 0.8},
         {"stage": "train", "iteration": 3, "success_rate": 0.9},
+        {"stage": "valid", "iteration": 3, "success_rate": 0.85},
     ]
     lines = "".join(json.dumps(each) + "\n" for each in metrics)
     (tmp_path / "metrics.jsonl").write_text(lines)
@@ -149,7 +151,13 @@ def test_json(folder: Path) -> None:
     report.build(folder)
     content = json.loads((folder / "report.json").read_text())
     assert content["rows"][0]["success"]["estimate"] == 0.05
-    assert content["curve"][1] == {"iteration": 2, "success": 0.75, "valid": 0.8}
+    # what an iteration plays is played by the policy before its update
+    assert content["curve"] == [
+        {"iteration": 0, "success": 0.5, "valid": 0.4},
+        {"iteration": 1, "success": 0.75, "valid": None},
+        {"iteration": 2, "success": 0.9, "valid": 0.8},
+        {"iteration": 3, "success": None, "valid": 0.85},
+    ]
 
 
 def test_the_page_needs_nothing_else(folder: Path) -> None:
@@ -161,7 +169,22 @@ def test_the_page_needs_nothing_else(folder: Path) -> None:
     _, curve = pictures(page)
     lines = {line.get("class"): line for line in curve.iter(f"{{{namespace}}}polyline")}
     assert len((lines["train"].get("points") or "").split()) == 3
-    assert len((lines["valid"].get("points") or "").split()) == 1
+    assert len((lines["valid"].get("points") or "").split()) == 3
+
+
+def test_three_tasks_alike_are_no_certain_difference(folder: Path) -> None:
+    content = json.loads((folder / "evaluation.json").read_text())
+    for each, won in zip(content["rows"], (0, 0, 0, 1, 1), strict=True):
+        each["episodes"] = [
+            {**one, "task_id": f"t{i % 3}", "success": bool(won)}
+            for i, one in enumerate(each["episodes"])
+        ]
+    (folder / "evaluation.json").write_text(json.dumps(content))
+    gains = [each.gain for each in report.build(folder).rows if each.gain is not None]
+    assert gains
+    for gain in gains:
+        assert gain.low < gain.high
+        assert gain.low <= gain.estimate <= gain.high
 
 
 def pictures(page: str) -> list[ElementTree.Element]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflect_core.stats import paired_difference, wilson
+from reflect_core.stats import constant_difference, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -163,3 +163,12 @@ def test_pairs_must_match() -> None:
     with pytest.raises(ValueError, match="one to one"):
         paired_difference([1.0], [1.0, 2.0])
     assert math.isnan(paired_difference([], []).estimate)
+
+
+@given(st.sampled_from([-1.0, 0.0, 1.0]), st.integers(1, 500))
+def test_the_same_in_all_is_no_certainty_and_more_tasks_tell_more(difference, tasks) -> None:
+    found = constant_difference(difference, tasks)
+    assert -1 <= found.low <= difference <= found.high <= 1
+    assert found.low < found.high
+    more = constant_difference(difference, tasks + 1)
+    assert more.high - more.low < found.high - found.low

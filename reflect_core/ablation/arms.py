@@ -128,11 +128,11 @@ def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str
         )
     made = config.override(registry, base, overrides)
     keys = {word.partition("=")[0].strip() for word in overrides}
-    if keys & {"seed", "players", "eval.players"}:
+    if "seed" in keys or made.eval != base.eval:
         raise ConfigError(
-            f"the arm {name!r} sets its seed or eval.players",
-            why="a study runs every arm with each of its seeds, and chooses the row of each",
-            then="name the seeds: --seeds 0,1,2",
+            f"the arm {name!r} sets its seed, or how it is evaluated",
+            why="a study runs every arm with each of its seeds, and all play the same test episodes",
+            then="name the seeds (--seeds 0,1,2); eval options of all arms stand by themselves",
         )
     learns = registry.find("policy", made.policy.name).spec.trainable
     if not learns:

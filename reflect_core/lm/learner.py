@@ -66,6 +66,9 @@ ADAM_EPS = 1e-5
 """What is added to the root of Adam's second moment, where a config has no ``adam_eps``."""
 
 
+OF_STEPS = ("grad_norm", "replay_loss")
+"""Figures that are not means over a step's fresh turns."""
+
 _Share = tuple[Part, Sequence[int], float]
 """A part, those of its rows that a step learns from, and a factor of their mean loss."""
 
@@ -160,12 +163,13 @@ class Learner(Generic[Options]):
             loss: Of some of its fresh turns.
             iteration: Names the random draws.
             epochs: Passes over the turns.
-            target_kl: Stop after a pass in which the mean approximate KL of the fresh turns was
-                above this, in nats.
+            target_kl: Stop after a pass in which the mean of its steps' approximate KL of the
+                fresh turns was above this, in nats.
             clip_coef: Clipping range of the replayed turns' ratio to the policy before the update.
 
         Returns:
-            The loss's terms, ``approx_kl`` (nats) and ``grad_norm`` averaged over the steps,
+            The loss's terms and ``approx_kl`` (nats) averaged over the fresh turns of all steps,
+            ``grad_norm`` over the steps,
             ``first_ratio_error`` (distance from 1 of a turn's ratio, at its largest, before the
             first step), ``optimizer_steps``; and where there are replayed turns
             ``replay_loss`` and ``replay_ratio``, the mean bounded ratio of their episodes.
@@ -192,6 +196,7 @@ class Learner(Generic[Options]):
         again, figures = replayed_part(self, batch, iteration=iteration, clip_coef=clip_coef)
         size = self.config.minibatch_size or len(chosen)
         steps: list[dict[str, float]] = []
+        turns: list[int] = []  # fresh ones, of each step
         with self.policy.training():
             for epoch in range(epochs):
                 before = len(steps)
@@ -207,7 +212,9 @@ class Learner(Generic[Options]):
                         # the steps of a pass add up to so many times the mean over all rows
                         factor = len(piece) * len(plan) / len(again.chosen)
                         shares.append((again, piece.tolist(), factor))
+                turns += [len(shares[0][1]) for shares in plan]
                 steps += [self._step(shares) for shares in plan]
+                # by steps: that of a short last minibatch moves the policy as far as another
                 if target_kl is not None and _mean(steps[before:], "approx_kl") > target_kl:
                     break
         self.updates += 1
@@ -215,7 +222,9 @@ class Learner(Generic[Options]):
         names = dict.fromkeys(name for step in steps for name in step)
         del names["ratio_error"]
         return {
-            **{name: _mean(steps, name) for name in names},
+            **{
+                name: _mean(steps, name, None if name in OF_STEPS else turns) for name in names
+            },
             **figures,
             "first_ratio_error": steps[0]["ratio_error"],
             "optimizer_steps": float(len(steps)),
@@ -331,6 +340,8 @@ class Learner(Generic[Options]):
         self.reference = state["reference"]
 
 
-def _mean(steps: Sequence[Mapping[str, float]], name: str) -> float:
-    """Mean of a figure over the steps; those that have none count as 0."""
-    return float(np.mean([step.get(name, 0.0) for step in steps]))
+def _mean(
+    steps: Sequence[Mapping[str, float]], name: str, weights: Sequence[int] | None = None
+) -> float:
+    """Mean of a figure over the steps, weighted; those that have none count as 0."""
+    return float(np.average([step.get(name, 0.0) for step in steps], weights=weights))

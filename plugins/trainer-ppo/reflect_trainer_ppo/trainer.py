@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from reflect_core import Trajectory
-from reflect_core.advantages import explained_variance, gae, standardise
+from reflect_core.advantages import discounted_returns, explained_variance, gae, standardise
 from reflect_core.context import Context
 from reflect_core.lm.learner import Forward, Learner, clipped_surrogate
 from reflect_trainer_ppo.critic import refitted
@@ -88,5 +88,10 @@ class PpoTrainer(Learner[PpoConfig]):
             target_kl=config.target_kl,
             clip_coef=config.clip_coef,
         )
-        figures["explained_variance"] = explained_variance(values, returns)
+        # of what came, and not of GAE's target, in which the critic's own later values are
+        came = batch.rows(
+            discounted_returns(rewards, gamma=config.gamma, final_value=final_value)
+            for rewards, final_value in zip(batch.rewards, batch.bootstrap(), strict=True)
+        )
+        figures["explained_variance"] = explained_variance(values, came)
         return figures

@@ -13,6 +13,7 @@ from reflect_trainer_ppo.trainer import PpoTrainer
 from small_models import ARCHITECTURES
 from toy import context, hashes, play, policy, rewarded, stir
 
+from reflect_core.advantages import discounted_returns, explained_variance
 from reflect_core.errors import NonFiniteLoss
 from reflect_core.lm.reader import Reader
 
@@ -343,6 +344,36 @@ def test_only_a_part_of_the_foregone_turns_is_learnt_from(model_folder):
     assert steps(math.log(0.999), 1.0) == 48
     assert 4 <= steps(math.log(0.999), 0.25) <= 22
     assert steps(math.log(0.6), 0.25) == 48  # these were in doubt
+
+
+def test_figures_are_means_over_the_turns_and_not_over_the_steps(model_folder):
+    player = make(model_folder)
+    played = play(player, 24)
+
+    def figures(size):
+        options = {"lr": 0.0, "minibatch_size": size, "update_epochs": 1}
+        return trainer(player, **options).update(played, iteration=0)
+
+    whole, parted = figures(0), figures(47)  # 48 turns: one by itself
+    assert parted["optimizer_steps"] == 2
+    for name in ("entropy", "policy_loss", "value_loss"):
+        assert parted[name] == pytest.approx(whole[name], rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("gae_lambda", [0.0, 0.7, 1.0])
+def test_the_explained_variance_is_that_of_the_returns_whatever_lambda_is(model_folder, gae_lambda):
+    player = make(model_folder)
+    played = play(player, 24)
+    values = [turn.choice.value for one in played for turn in one.transitions]
+    returns = [
+        each
+        for one in played
+        for each in discounted_returns([turn.reward for turn in one.transitions], gamma=0.9)
+    ]
+    figures = trainer(player, gamma=0.9, gae_lambda=gae_lambda).update(played, iteration=0)
+    assert figures["explained_variance"] == pytest.approx(
+        explained_variance(values, returns), abs=1e-6
+    )
 
 
 def test_the_gradient_is_clipped_and_its_own_length_reported(model_folder):

@@ -29,6 +29,11 @@ class ReinforceTrainer(Learner[ReinforceConfig]):
         """Episodes of each task in an iteration."""
         return self.config.group_size
 
+    @property
+    def compared(self) -> int:
+        """Of a group those that are compared with one another; 1 where all of an iteration are."""
+        return self.config.group_size if self.config.baseline == "loo" else 1
+
     def update(self, trajectories: Sequence[Trajectory], *, iteration: int) -> dict[str, float]:
         """One iteration: one pass over its turns, by default in one step.
 

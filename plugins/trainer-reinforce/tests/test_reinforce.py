@@ -107,3 +107,10 @@ def test_later_steps_are_weighed_by_how_far_the_policy_has_moved():
     episode = attrs.evolve(game(player, [(0, 0, 1.0)]), transitions=(rare,))
     trainer(player, **BARE | {"baseline": "none"}).update([episode], iteration=0)
     assert gradients(player)[0][0] == pytest.approx([-2 * 0.5, 2 * 0.5])
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_only_leaving_one_out_compares_the_episodes_of_a_group_alone(baseline):
+    learner = trainer(Table(np.zeros((8, 2)), (0.0,) * 8), baseline=baseline, group_size=4)
+    assert learner.group_size == 4
+    assert learner.compared == (4 if baseline == "loo" else 1)
