@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import named_action
+from reflect_core.hints import index_of
 from reflect_core.records import Choice, Draws, Hint, State
 
 __all__ = [
@@ -127,11 +128,4 @@ def _hint(state: State) -> Hint:
 
 
 def _expert_index(state: State) -> int:
-    action, legal = _hint(state).action, state.observation.legal_actions
-    if action not in legal:
-        raise ReflectError(
-            f"the environment's expert names an action that is not legal: {action!r}",
-            why=f"legal are {', '.join(map(repr, legal))} (task {state.task.task_id})",
-            then="report it to the environment's author",
-        )
-    return legal.index(action)
+    return index_of(_hint(state).action, state.observation.legal_actions, state.task.task_id)

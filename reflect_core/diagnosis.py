@@ -3,7 +3,8 @@
 A table of success does not tell which of the two players fails. Here every turn is compared with
 what the expert would do: whether the reflection names its action, and whether the policy takes it.
 The expert shows one right way of perhaps several; to part from it is not always a mistake, which
-is why the episodes that failed are counted apart, by the last turn that did. Where a reflection
+is why the episodes that failed are counted apart, by the last turn that did. Where the expert
+itself names no action it took any, and those turns are a kind of their own. Where a reflection
 leaves a choice between actions, it is right if the expert's is among them; what the policy makes
 of such choices is counted too, since a habit shows there.
 
@@ -49,6 +50,7 @@ class Did(enum.Enum):
     RIGHT = "the expert's"
     NAMED = "a named one"
     ANOTHER = "another"
+    OPEN = "left open"
 
 
 @attrs.frozen
@@ -65,6 +67,8 @@ class Turn:
         named: The legal action that this names; several where it leaves a choice between them,
             in its order, none where it names none.
         taken: What the policy did.
+        left_open: The expert, who names actions elsewhere, named none here: it took any, and to
+            take the same would be luck.
     """
 
     task_id: str
@@ -75,6 +79,7 @@ class Turn:
     reflection: str
     named: Sequence[str]
     taken: str
+    left_open: bool = False
 
     @property
     def said(self) -> Said:
@@ -83,11 +88,14 @@ class Turn:
             return Said.SILENT
         if not self.named:
             return Said.NONE
-        return Said.RIGHT if self.expert in self.named else Said.ANOTHER
+        is_right = self.expert in self.named and not self.left_open
+        return Said.RIGHT if is_right else Said.ANOTHER
 
     @property
     def did(self) -> Did:
         """Which action the policy takes."""
+        if self.left_open:
+            return Did.OPEN
         if self.taken == self.expert:
             return Did.RIGHT
         return Did.NAMED if self.taken in self.named else Did.ANOTHER
@@ -100,10 +108,12 @@ class Diagnosis:
     Args:
         episodes: The turns of each episode.
         successes: Whether each succeeded.
+        alone: Turns that are not among these, as the expert had given up.
     """
 
     episodes: Sequence[Sequence[Turn]]
     successes: Sequence[bool]
+    alone: int = 0
 
     def counts(self) -> Counter[tuple[Said, Did]]:
         """Number of turns by what was said and what was done."""
@@ -128,8 +138,8 @@ class Diagnosis:
     def partings(self) -> list[Turn | None]:
         """Of each failed episode the last turn that was not the expert's.
 
-        None where there is no such turn: the episode was lost although, or because, the expert
-        was followed.
+        One that the expert left open only where there is no other. None where there is none at
+        all: the episode was lost although, or because, the expert was followed.
         """
         failed = (
             episode
@@ -137,9 +147,12 @@ class Diagnosis:
             if not success
         )
         return [
-            next((turn for turn in reversed(episode) if turn.did is not Did.RIGHT), None)
-            for episode in failed
+            _last(episode, Did.NAMED, Did.ANOTHER) or _last(episode, Did.OPEN) for episode in failed
         ]
+
+
+def _last(episode: Sequence[Turn], *kinds: Did) -> Turn | None:
+    return next((turn for turn in reversed(episode) if turn.did in kinds), None)
 
 
 class _Watched:
@@ -207,9 +220,14 @@ def diagnose(
     played = collector.play(planned, greedy=greedy)
     check_failures(played.failures, played.episodes, session.settings.rollout.failed_episodes)
     by_index = {episode.index: episode for episode in planned}
+    found = [_turns(by_index[each.episode], each, watched) for each in played.trajectories]
+    if all(turn.left_open for turn in itertools.chain.from_iterable(found)):
+        # it never names an action, and means one all the same
+        found = [[attrs.evolve(turn, left_open=False) for turn in turns] for turns in found]
     return Diagnosis(
-        [_turns(by_index[each.episode], each, watched) for each in played.trajectories],
+        found,
         [each.success for each in played.trajectories],
+        sum(each.turns for each in played.trajectories) - sum(map(len, found)),
     )
 
 
@@ -250,6 +268,7 @@ def _turns(episode: Episode, trajectory: Trajectory, watched: _Watched) -> list[
                 turn.reflection,
                 [legal[index] for index in alternatives(turn.reflection, legal)],
                 turn.action,
+                left_open=not alternatives(state.hint.reflection, legal),
             )
         )
     return turns

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from reflect_core.errors import PluginError
 from reflect_core.hookspecs import PolicySpec, ReflectorSpec, Spec
 
@@ -29,13 +31,18 @@ def missing_methods(spec: Spec, part: object) -> list[str]:
     return [name for name in wanted if not callable(getattr(part, name, None))]
 
 
-def check_promises(spec: Spec, part: object) -> None:
+def check_promises(spec: Spec, part: object, *, leave_out: Collection[str] = ()) -> None:
     """Refuse a part that cannot do what it is asked for.
+
+    Args:
+        spec: What it says.
+        part: What its factory built.
+        leave_out: Methods that it is not asked for.
 
     Raises:
         PluginError: It lacks a method.
     """
-    if missing := missing_methods(spec, part):
+    if missing := [name for name in missing_methods(spec, part) if name not in leave_out]:
         flags = [name for name in ("trainable", "teaches") if getattr(spec, name, False)]
         raise PluginError(
             f"{spec.name!r} has no method {', '.join(missing)}",

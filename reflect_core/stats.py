@@ -54,9 +54,7 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     return Interval(share, low, high)
 
 
-def constant_difference(
-    difference: float, tasks: int, *, confidence: float = 0.95
-) -> Interval:
+def constant_difference(difference: float, tasks: int, *, confidence: float = 0.95) -> Interval:
     """An interval for a difference of successes that is the same in every pair.
 
     Resampled it has no width, which three tasks do not prove. In some share of all tasks it may be

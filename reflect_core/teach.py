@@ -22,6 +22,7 @@ from reflect_core.dropped import concerns_all, told_failure
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.grounding import names
+from reflect_core.hints import index_of
 from reflect_core.protocols import Environment, Expert
 from reflect_core.records import Example, PastTurn, State, Step, Task
 from reflect_core.settings import TeachSettings
@@ -78,6 +79,21 @@ class Walk:
         """The environment's expert, asked about the present state."""
         assert isinstance(self.environment, Expert)
         return self.environment
+
+    def action(self) -> str:
+        """What the expert would do.
+
+        Raises:
+            NoAdvice: It has given up.
+            ReflectError: That is not legal.
+        """
+        named = self.expert.expert_action()
+        index_of(named, self.observation.legal_actions, self.task.task_id)
+        return named
+
+    def asked(self) -> tuple[str, str]:
+        """What the expert would do and says; raises as :meth:`action` does."""
+        return self.action(), self.expert.expert_reflection()
 
     def state(self) -> State:
         """What the players see now."""
@@ -202,7 +218,7 @@ def _episode(
 def _negative(walk: Walk, wrong: str) -> Example | None:
     """What the expert does and says after a wrong move; None where it gives up there."""
     try:
-        action, reflection = walk.expert.expert_action(), walk.expert.expert_reflection()
+        action, reflection = walk.asked()
     except NoAdvice:
         return None
     return Example("negative", walk.state(), reflection, action, wrong_action=wrong)
@@ -266,7 +282,7 @@ def _positive(environment: Environment, task: Task, seed: int, stage: str) -> li
     path: list[Example] = []
     while True:
         try:
-            action, reflection = walk.expert.expert_action(), walk.expert.expert_reflection()
+            action, reflection = walk.asked()
         except NoAdvice:
             return None
         path.append(Example("positive", walk.state(), reflection, action))

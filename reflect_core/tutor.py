@@ -208,7 +208,7 @@ def _action(question: Question, advice: Advice | None) -> str | None:
 def _question(walk: Walk, settings: TeachSettings, wrong: str | None = None) -> Question | None:
     """What to ask in the present state; None where the expert, who should help, has given up."""
     try:
-        spoiler = walk.expert.expert_action() if settings.spoiler else None
+        spoiler = walk.action() if settings.spoiler else None
     except NoAdvice:
         return None
     return Question(walk.state(), spoiler, wrong)

@@ -17,9 +17,10 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from toy import lamps_registry, settings
 
-from reflect_core import EnvironmentSpec, ReflectError
+from reflect_core import EnvironmentSpec, NoAdvice, ReflectError
 from reflect_core import config as configuration
 from reflect_core.cli import main
+from reflect_core.cli.diagnose import _table
 from reflect_core.diagnosis import Diagnosis, Did, Said, Turn, diagnose
 from reflect_core.plugins import GROUP
 from reflect_core.progress import QuietProgress
@@ -144,7 +145,8 @@ def kind(said: Said, did: Did) -> tuple[Said, Did]:
     return said, Did.RIGHT if same else did
 
 
-entries = st.tuples(st.sampled_from(Said), st.sampled_from(Did))
+PLANNED = [did for did in Did if did is not Did.OPEN]
+entries = st.tuples(st.sampled_from(Said), st.sampled_from(PLANNED))
 Plans = Sequence[Sequence[tuple[Said, Did]]]
 planned_episodes = st.lists(st.tuples(entries, entries), min_size=8, max_size=8)
 
@@ -218,6 +220,65 @@ def test_what_is_taken_of_two_is_counted_and_both_are_right_to_name(
     )
     lost = [turn for turn in found.partings() if turn]
     assert all(turn.did is not Did.RIGHT for turn in lost)
+
+
+class SomeOpen(Lamps):
+    """Names no action at the second turn, and takes any."""
+
+    silent = (1,)
+
+    def expert_action(self) -> str:
+        return ACTIONS[0] if self.turn in self.silent else super().expert_action()
+
+    def expert_reflection(self) -> str:
+        return "Try." if self.turn in self.silent else super().expert_reflection()
+
+
+class NeverNames(SomeOpen):
+    """Speaks of no action at all, and means one."""
+
+    silent = ()
+
+    def expert_reflection(self) -> str:
+        return f"{self.lit[self.turn]} is lit."
+
+
+@pytest.mark.parametrize(("make", "is_open"), [(SomeOpen, True), (NeverNames, False)])
+def test_to_take_what_the_expert_left_open_is_neither_right_nor_wrong(
+    run: Path, model_folder: Any, make: Any, is_open: bool
+) -> None:
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Session(RunFolder(run), made, lamps_registry(make=make), QuietProgress())
+    with contextlib.closing(session):
+        found = diagnose(
+            session, split="valid", episodes=8, player="follow", reflector="expert", greedy=True
+        )
+    second = [episode[1] for episode in found.episodes]
+    assert all((turn.did is Did.OPEN) == is_open for turn in second)
+    assert all(turn.did is not Did.OPEN for turn in (episode[0] for episode in found.episodes))
+    lost = [turn for turn in found.partings() if turn]
+    assert not is_open or (lost and all(turn.number == 1 for turn in lost))
+
+
+def test_what_was_left_open_is_a_parting_only_where_there_is_no_other() -> None:
+    wrong = Turn("a", 0, "", "go", "Now: go", "Now: go", ["go"], "stay")
+    free = Turn("a", 1, "", "go", "Try.", "Try.", [], "stay", left_open=True)
+    assert Diagnosis([[wrong, free], [free]], [False, False]).partings() == [wrong, free]
+
+
+def test_turns_after_the_expert_gave_up_are_told(run: Path, model_folder: Any) -> None:
+    class GivesUp(Lamps):
+        def expert_action(self) -> str:
+            if self.turn == 1:
+                raise NoAdvice("enough")
+            return super().expert_action()
+
+    made = settings(model_folder("gpt2"), train={"iterations": 1})
+    session = Session(RunFolder(run), made, lamps_registry(make=GivesUp), QuietProgress())
+    with contextlib.closing(session):
+        found = diagnose(session, split="valid", episodes=8, player="trained", greedy=True)
+    assert found.alone == 8
+    assert "8 turns more were not compared" in "\n".join(_table(found))
 
 
 def test_choices_between_two_and_three_are_told_apart() -> None:

@@ -13,6 +13,7 @@ from reflect_core.records import Task
 from reflect_core.settings import TeachSettings
 from reflect_core.teach import divide, negatives_of, read_examples, teach, write_examples
 from reflect_core.testing.lamps import COLOURS, Lamps
+from reflect_core.tutor import tutor
 
 
 def lesson(
@@ -207,3 +208,29 @@ def test_where_there_are_tasks_for_practice_rl_plays_these_and_no_teacher_shows_
     shown, played = divide(tasks, share, seed=seed)
     assert played == practice
     assert shown and not any(task.practice for task in shown)
+
+
+class Confused(Lamps):
+    """Its expert is right on the way, and names what is not there after a wrong move."""
+
+    def expert_action(self):
+        return "push mauve" if self.turn and not self.right else super().expert_action()
+
+
+def test_an_expert_that_names_what_is_not_legal_is_told_before_it_is_learnt_from():
+    assert lesson(Confused(horizon=3), negatives=0.0).examples
+    with pytest.raises(ReflectError, match="not legal: 'push mauve'"):
+        lesson(Confused(horizon=3))
+
+
+def test_so_is_one_whose_help_a_teacher_asks_for():
+    class Silent:
+        def advise(self, questions, draws):
+            return [None] * len(questions)
+
+    made = TeachSettings(episodes=4, negatives=3.0)
+    with pytest.raises(ReflectError, match="not legal: 'push mauve'"):
+        tutor(
+            lambda: Confused(horizon=3), Lamps(horizon=3).tasks("train"), made, Silent(),
+            seed=0, stages=("full",), side_by_side=1,
+        )  # fmt: skip

@@ -131,7 +131,7 @@ def own_arm(text: str, base: Settings, registry: Registry, taken: Collection[str
     if "seed" in keys or made.eval != base.eval:
         raise ConfigError(
             f"the arm {name!r} sets its seed, or how it is evaluated",
-            why="a study runs every arm with each of its seeds, and all play the same test episodes",
+            why="a study runs every arm with each of its seeds, and all play the same episodes",
             then="name the seeds (--seeds 0,1,2); eval options of all arms stand by themselves",
         )
     learns = registry.find("policy", made.policy.name).spec.trainable

@@ -10,8 +10,9 @@ from typing import Any
 
 __all__ = ["Children"]
 
-PATIENCE = 20.0
-"""Seconds that a process has to end after it was asked to."""
+PATIENCE = 150.0
+"""Seconds that a process has to end after it was asked to: one that waits for the answers of an
+endpoint, which are paid for, needs as long as these take."""
 
 STOPPED = -1
 """What :meth:`Children.call` answers where nothing may begin any more."""
@@ -39,15 +40,21 @@ class Children:
                 self._running.discard(process)
 
     def stop(self, *, patience: float = PATIENCE) -> None:
-        """Ask all of them to end, and begin no more; who has not ended after a while is killed."""
+        """Ask all of them to end, and begin no more; who has not ended after a while is killed.
+
+        So are all where the wait itself is broken off, by another Ctrl-C.
+        """
         with self._lock:
             self._stopped = True
             running = list(self._running)
         for process in running:
             process.terminate()
         until = time.monotonic() + patience
-        for process in running:
-            try:
+        try:
+            for process in running:
                 process.wait(max(0.0, until - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for process in running:
+                process.kill()  # which those that have ended do not notice

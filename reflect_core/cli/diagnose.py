@@ -113,6 +113,8 @@ def _table(found: Diagnosis) -> list[str]:
             f"{sum(taken)} turns leave a choice of {ways}: taken, in the order in which they are "
             f"named, {', '.join(shares)}; another {others}"
         )
+    if found.alone:
+        lines.append(f"{found.alone} turns more were not compared: the expert had given up")
     if never := partings.count(None):
         lines.append(f"{never} failed and were with the expert all along")
     return lines

@@ -222,9 +222,7 @@ class Learner(Generic[Options]):
         names = dict.fromkeys(name for step in steps for name in step)
         del names["ratio_error"]
         return {
-            **{
-                name: _mean(steps, name, None if name in OF_STEPS else turns) for name in names
-            },
+            **{name: _mean(steps, name, None if name in OF_STEPS else turns) for name in names},
             **figures,
             "first_ratio_error": steps[0]["ratio_error"],
             "optimizer_steps": float(len(steps)),

@@ -11,6 +11,9 @@ from reflect_core import option
 
 OPENAI_URL = "https://api.openai.com/v1"
 OPENAI_KEY_ENV = "OPENAI_API_KEY"
+KEY_WORD = 16
+"""So many letters and digits in a row are no word of a variable's name, unless all are capital
+letters."""
 
 
 def openais_own(url: str) -> bool:
@@ -39,8 +42,13 @@ def _plain_url(config: object, field: object, url: str) -> None:
 
 
 def _variable(config: object, field: object, name: str | None) -> None:
-    """Refuse what is no name of a variable, and may be the key itself, without showing it."""
-    if name is not None and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+    """Refuse what is no name of a variable, or looks like the key itself, without showing it."""
+    if name is None:
+        return
+    # keys have one long word, such as hf_ and 34 letters after it; names are of short ones
+    long = [word for word in name.split("_") if len(word) >= KEY_WORD]
+    is_name = re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name)
+    if not is_name or any(not (word.isalpha() and word.isupper()) for word in long):
         raise ValueError(
             "key_env must be the name of an environment variable that holds the key, as "
             f"{OPENAI_KEY_ENV} is, and never the key itself"

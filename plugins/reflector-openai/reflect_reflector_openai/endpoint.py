@@ -101,7 +101,14 @@ class Endpoint:
         return [answers[place] for place in range(len(requests))]
 
     def close(self) -> None:
-        """Close all connections and the file of answers."""
+        """Close all connections and the file of answers, once nothing is under way any more.
+
+        An ``ask`` that was broken off twice (Ctrl-C, then a study that ends its runs) leaves
+        requests behind, which are paid for.
+        """
+        with self._asked:
+            while self._asking:
+                self._asked.wait()
         self._client.close()
         self._store.close()
 

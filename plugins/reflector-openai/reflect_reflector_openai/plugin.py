@@ -19,8 +19,8 @@ def make_reflector(config: OpenAIConfig, context: Context) -> Reflector:
     """The factory behind ``--reflector openai`` and ``--teacher openai``.
 
     Raises:
-        ReflectError: No model is named, there is no key for OpenAI's own endpoint, or the
-            file of answers cannot be opened.
+        ReflectError: No model is named, there is no key for OpenAI's own endpoint or in the
+            variable that is named, or the file of answers cannot be opened.
     """
     from reflect_reflector_openai.client import Client
     from reflect_reflector_openai.endpoint import Endpoint, Patience
@@ -49,13 +49,14 @@ def make_reflector(config: OpenAIConfig, context: Context) -> Reflector:
 
 
 def _key(key_env: str | None, base_url: str) -> str | None:
-    """The key in the environment, None where there is none and none is needed."""
+    """The key in the environment, None where no variable is named and none is needed."""
     key = os.environ.get(key_env, "").strip() if key_env else ""
-    if not key and openais_own(base_url):
+    if not key and key_env:
         raise ReflectError(
             f"there is no key for {base_url}",
             why=f"the environment variable {key_env} is not set",
-            then="set the variable to the key, or name another endpoint with base_url",
+            then="set the variable to the key, leave key_env out for a server that needs none, or "
+            "name another endpoint with base_url",
         )
     if not key.isascii() or not key.isprintable():
         raise ReflectError(

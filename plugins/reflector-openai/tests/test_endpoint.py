@@ -268,3 +268,25 @@ def test_a_server_that_does_not_tell_what_it_took_is_taken_at_its_worst(asker):
         answers = one.ask(range(40))
         assert server.tokens <= one.store.tokens <= 20_000
     assert sum(isinstance(answer, BudgetSpent) for answer in answers) > 0
+
+
+def test_what_is_under_way_is_stored_before_all_is_closed(asker, tmp_path, monkeypatch):
+    begun, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+    send = Client.send
+
+    def slow(client, request):
+        begun.set()
+        assert go_on.wait(30)
+        return send(client, request)
+
+    monkeypatch.setattr(Client, "send", slow)
+    with FaultyServer() as server, ThreadPoolExecutor(2) as threads:
+        one = asker(server, tmp_path / "a.sqlite")
+        asking = threads.submit(one.ask, [0])
+        assert begun.wait(30)
+        closing = threads.submit(lambda: (one.endpoint.close(), closed.set()))
+        assert not closed.wait(0.2), "closed under a request"
+        go_on.set()
+        closing.result(30)
+        asking.result(30)
+    assert len(stored(tmp_path / "a.sqlite")) == 1

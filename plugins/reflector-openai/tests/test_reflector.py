@@ -303,6 +303,34 @@ def test_the_key_is_sent_and_written_nowhere(part, tmp_path, monkeypatch, caplog
     assert KEY not in f"{told.value}{told.getrepr()}{one.config!r}"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "gsk_9f8aB7c6D5e4F3a2B1c0d9e8f7a6b5c4",
+        "hf_abcdefghijklmnopqrstuvwxyzABCDEFGH",
+        "a3f09c1b7d2e4f5a6b7c8d9e0f1a2b3c",
+        "AKIA0123456789ABCDEF",
+    ],
+)
+def test_a_key_in_the_place_of_its_variable_is_refused_and_not_shown(key):
+    with pytest.raises(ValueError, match="never the key itself") as told:
+        OpenAIConfig(model="m", key_env=key)
+    assert key not in str(told.value)
+
+
+@pytest.mark.parametrize("name", ["my_own_server_key_2", "OPENROUTERINTERNATIONAL_KEY", "_K"])
+def test_names_of_variables_are_taken(name):
+    assert OpenAIConfig(model="m", key_env=name).key_env == name
+
+
+def test_a_variable_that_is_named_must_be_set_for_any_server(tmp_path):
+    config = OpenAIConfig(model="m", key_env="MY_KEY", base_url="http://localhost:1/v1")
+    with pytest.raises(ReflectError, match="there is no key") as told:
+        make_reflector(config, context(tmp_path))
+    assert "MY_KEY is not set" in told.value.why
+    assert not list(tmp_path.iterdir())
+
+
 def test_openais_own_endpoint_needs_a_key(tmp_path):
     for key_env in ("MY_KEY", None):
         config = OpenAIConfig(model="m", key_env=key_env)
