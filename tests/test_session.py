@@ -238,3 +238,19 @@ def test_a_part_that_lacks_what_its_spec_says_is_told_and_no_traceback(
     with pytest.raises(PluginError) as caught:
         run(tmp_path / "r", wanted, registry=registry)
     assert caught.value.what == f"'plain' has no method {lacks}"
+
+
+@pytest.mark.parametrize(("baseline", "compared"), [("loo", 2), ("mean", 1)])
+def test_the_alarm_of_like_returns_goes_by_what_the_trainer_compares(
+    model_folder, tmp_path, monkeypatch, baseline, compared
+):
+    seen = []
+    monkeypatch.setattr(
+        "reflect_core.loop.watch", lambda *_, compared, **more: seen.append(compared)
+    )
+    made = settings(
+        model_folder("lfm2"), trainer=("reinforce", {"baseline": baseline, "group_size": 2}),
+        train={"iterations": 1, "episodes": 4}, teach={"episodes": 0},
+    )  # fmt: skip
+    run(tmp_path / "r", made, ["train"])
+    assert seen == [compared]

@@ -52,7 +52,9 @@ class TaxiConfig:
         choices=EXPERTS,
     )
     held_out: str = option(
-        PAIRS, "pairs: no test pair is in train; none: every split has all.", choices=HELD_OUT
+        PAIRS,
+        "pairs: no test pair (of task=pickup no test start) is in train; none: every split has all.",
+        choices=HELD_OUT,
     )
 
     def __attrs_post_init__(self) -> None:
@@ -71,6 +73,13 @@ class TaxiConfig:
                 why="with the passenger aboard a start elsewhere is of no (passenger, goal) pair, "
                 "by which the splits are divided",
                 then="leave out one of the two",
+            )
+        if self.boarding == ANYWHERE and self.held_out == PAIRS:
+            raise ConfigError(
+                "option boarding=anywhere needs held_out=none",
+                why="with the passenger aboard a start elsewhere is of no (passenger, goal) pair, "
+                "and stage dropoff would show in train what test's drop-offs begin with",
+                then="add held_out=none, or leave out boarding",
             )
 
 

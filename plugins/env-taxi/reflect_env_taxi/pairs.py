@@ -31,6 +31,9 @@ SPARE = "YR"
 VALID_STARTS = 3
 """Starts of every pair but those of test that are valid. One pair by itself says little of a
 policy: whether its reflections go right is a matter of that pair."""
+PICKUP_STARTS = {"test": 6, "valid": 3}
+"""Cells from which each passenger is fetched in these splits, where that is all of the task: the
+goal plays no part in it, and pairs would hold nothing out."""
 TEXTS = {
     FULL: "Drive the passenger to the goal.",
     PICKUP: "Pick up the passenger.",
@@ -79,15 +82,27 @@ def rides(config: TaxiConfig) -> list[Ride]:
 
 
 def _split(ride: Ride, config: TaxiConfig) -> str:
+    if config.task == PICKUP:
+        place = _place(ride, PICKUP, LETTERS[ride.passenger])
+        for split, count in PICKUP_STARTS.items():
+            if place < count:
+                return split
+            place -= count
+        return "train"
     if ride.pair in TEST:
         return "test"
     if config.task == DROPOFF:
         held = ride.pair == SPARE
     else:
-        numbers = stream(0, "taxi", "valid", ride.pair).permutation(SIDE * SIDE)
-        row, column = ride.taxi
-        held = SIDE * row + column in numbers[:VALID_STARTS]
+        held = _place(ride, "valid", ride.pair) < VALID_STARTS
     return "valid" if held else "train"
+
+
+def _place(ride: Ride, *name: str) -> int:
+    """The place of a ride's first cell in an order of all cells that is drawn by name."""
+    row, column = ride.taxi
+    order = stream(0, "taxi", *name).permutation(SIDE * SIDE)
+    return int(order.tolist().index(SIDE * row + column))
 
 
 def tasks_by_split(

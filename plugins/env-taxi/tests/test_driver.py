@@ -47,7 +47,7 @@ def test_it_solves_every_task_by_a_shortest_way(taxi: TaxiEnvironment) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("boarding", ["passenger", "anywhere"])
 def test_it_solves_every_stage(stage: str, boarding: str) -> None:
-    environment = TaxiEnvironment(TaxiConfig(expert="planner", boarding=boarding))
+    environment = TaxiEnvironment(TaxiConfig(expert="planner", boarding=boarding, held_out="none"))
     for task in all_tasks(environment):
         environment.reset(task, seed=0, stage=stage)
         assert solve(environment) <= 18

@@ -52,6 +52,7 @@ def test_every_option_has_help_and_a_plain_type(options: type) -> None:
         (TaxiConfig, {"drawing": "none", "facts": False}, "nothing to see"),
         (TaxiConfig, {"task": "dropoff", "boarding": "anywhere"}, "does not go with task=dropoff"),
         (TaxiConfig, {"held_out": "pears"}, "did you mean: pairs"),
+        (TaxiConfig, {"boarding": "anywhere"}, "needs held_out=none"),
         (TaxiConfig, {"boarding": "nowhere"}, "must be 'passenger' or 'anywhere'"),
         (FrozenLakeConfig, {"map": "4x5"}, "did you mean: 4x4"),
         (FrozenLakeConfig, {"size": 2}, "at least 3"),

@@ -311,14 +311,26 @@ def test_shaping_can_be_turned_off() -> None:
 
 
 def test_dropoff_may_start_anywhere() -> None:
-    environment = TaxiEnvironment(TaxiConfig(boarding="anywhere"))
+    environment = TaxiEnvironment(TaxiConfig(boarding="anywhere", held_out="none"))
     starts = {
-        environment.reset(task, seed=0, stage="dropoff").text
-        for split in ("train", "valid")
-        for task in environment.tasks(split)
+        environment.reset(task, seed=0, stage="dropoff").text for task in environment.tasks("train")
     }
     assert len(starts) == 25 * 4
     assert all("passenger aboard" in text for text in starts)
+
+
+@pytest.mark.parametrize("task", ["pickup", "dropoff", "full"])
+def test_no_start_of_test_is_shown_in_train_on_the_stage_that_is_evaluated(task: str) -> None:
+    environment = TaxiEnvironment(TaxiConfig(task=task))
+    # the goal is shown while the passenger is fetched, and decides nothing
+    telling = ("taxi", "passenger") if task == "pickup" else ("taxi", "passenger", "goal")
+    starts = {
+        split: {tuple(map(tuple, (t.data[name] for name in telling))) for t in tasks}
+        for split in ("train", "valid", "test")
+        if (tasks := environment.tasks(split))
+    }
+    assert len(starts) == 3
+    assert not starts["test"] & (starts["train"] | starts["valid"])
 
 
 @pytest.mark.parametrize("part", ["pickup", "dropoff"])
