@@ -53,7 +53,7 @@ class TaxiConfig:
     )
     held_out: str = option(
         PAIRS,
-        "pairs: no test pair (of task=pickup no test start) is in train; none: every split has all.",
+        "pairs: no pair of test (of task=pickup: no start) is in train; none: all are in all.",
         choices=HELD_OUT,
     )
 
