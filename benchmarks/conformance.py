@@ -46,7 +46,7 @@ from reflect_core.testing.environments import EnvironmentSubject
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner, Outcome
 from reflect_core.testing.parts import PartSubject
-from reflect_core.testing.probe import Installed
+from reflect_core.testing.recipes import Installed
 
 Examine = Callable[[Effort], Mapping[str, Outcome]]
 ONLINE = {("reflector", "openai")}

@@ -23,7 +23,7 @@ from reflect_core.testing import EnvironmentContract, Lamps
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
 from reflect_core.testing.environments.unlisted import near_misses
 from reflect_core.testing.laws import Effort, Examiner, Outcome
-from reflect_core.testing.probe import FromFile
+from reflect_core.testing.recipes import FromFile
 
 FROM_PROCESS = {"spawns", "fresh-process", "light", "files", "folder", "releases"}
 LITTLE = Effort(max_examples=10)

@@ -159,13 +159,15 @@ def _subject(registry: Registry, kind: Kind, offer: Offer[Any], words: Sequence[
     from reflect_core.context import EnvironmentContext
     from reflect_core.testing.environments import EnvironmentSubject
     from reflect_core.testing.parts import PartSubject
-    from reflect_core.testing.probe import Installed
+    from reflect_core.testing.recipes import Installed, InstalledPart
 
     settings = _settings(registry, kind, offer, words)
     config = getattr(settings, kind.section).options
     spec = offer.spec
     if kind.name != "environment":
-        return PartSubject.of(kind.name, spec, config, settings)
+        made = PartSubject.of(kind.name, spec, config, settings)
+        made.recipe = InstalledPart(kind.name, spec.name, config, settings)
+        return made
     return EnvironmentSubject(
         make=lambda: spec.factory(config, EnvironmentContext(settings.seed)),
         stages=spec.stages,

@@ -26,7 +26,7 @@ from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubje
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner, Law
 from reflect_core.testing.parts import PartSubject
-from reflect_core.testing.probe import FromFile, Installed
+from reflect_core.testing.recipes import FromFile, Installed
 
 __all__ = [
     "CurriculumContract",
@@ -177,7 +177,9 @@ class PartContract(Contract):
     def subject(self) -> PartSubject:
         """The part, and what it is tried out with."""
         spec, config, _ = self._chosen()
-        return PartSubject.of(type(self).kind, spec, config, type(self).settings)
+        made = PartSubject.of(type(self).kind, spec, config, type(self).settings)
+        made.recipe = FromFile.of(type(self))
+        return made
 
 
 class ReflectorContract(PartContract):

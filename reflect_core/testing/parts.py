@@ -11,6 +11,7 @@ from reflect_core.plugins import KINDS, Kind
 from reflect_core.settings import Part, Settings
 from reflect_core.testing.bench import Bench, bench_settings
 from reflect_core.testing.places import Place, place_of_method
+from reflect_core.testing.recipes import PartRecipe
 
 if TYPE_CHECKING:
     from reflect_core.lm.policy import LmPolicy
@@ -28,6 +29,7 @@ class PartSubject:
         config: Its options.
         bench: What it is built in.
         max_text: Characters of a reflection at most.
+        recipe: How another process builds it; None where only a function can.
     """
 
     kind: Kind
@@ -35,6 +37,7 @@ class PartSubject:
     config: Any
     bench: Bench
     max_text: int = 4000
+    recipe: PartRecipe | None = None
     _cls: type | None = None
     _open: list[Any] = attrs.field(factory=list)
 

@@ -7,34 +7,29 @@ and watches what the interpreter tells its audit hooks.
 from __future__ import annotations
 
 import gc
-import importlib
-import importlib.metadata
-import importlib.util
 import json
 import os
 import pickle
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 
 from reflect_core.protocols import Environment
+from reflect_core.testing.child import run_child
 from reflect_core.testing.explore import Plan, World, play
 from reflect_core.testing.places import Place
 from reflect_core.testing.randomness import seed_global_random
+from reflect_core.testing.recipes import Recipe
 
-__all__ = ["FromFile", "Installed", "Recipe", "Report", "ask"]
+__all__ = ["Report", "ask"]
 
 HEAVY = ("torch", "transformers", "accelerate", "peft")
 CHILD = "from reflect_core.testing.probe import main; main()"
-PATIENCE = 600
-"""Seconds."""
 EPISODES = 4
 """That one instance plays before it is asked what it leaves behind."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -50,93 +45,6 @@ CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
 }
 """Audit events that change the disk: which of their arguments are paths, and which of them is the
 descriptor of the folder that a relative one starts from."""
-
-
-@attrs.frozen
-class Installed:
-    """An environment by the name under which a plugin offers it.
-
-    Args:
-        plugin: The entry point; ``builtin`` parts need none.
-        name: The environment's.
-        config: Its options.
-        seed: Of its context.
-    """
-
-    plugin: str
-    name: str
-    config: Any
-    seed: int = 0
-    early: ClassVar[bool] = True
-    """Whether all that is loaded for it is its own doing."""
-
-    def load(self) -> Callable[[], Environment]:
-        """Find it as a run does."""
-        from reflect_core.context import EnvironmentContext
-        from reflect_core.plugins import GROUP, load
-
-        points = importlib.metadata.entry_points(group=GROUP)
-        registry = load([point for point in points if point.name == self.plugin], disabled=())
-        factory = registry.find("environment", self.name).spec.factory
-        return lambda: factory(self.config, EnvironmentContext(self.seed))
-
-
-@attrs.frozen
-class FromFile:
-    """An environment that something in a file builds: ``name().make()`` or ``name()``.
-
-    Args:
-        file: A Python file.
-        name: A class with a method ``make``, or what gives the environment when it is called.
-        module: As which the file was imported; it is run by itself where that does not work.
-    """
-
-    file: str
-    name: str
-    module: str = ""
-    early: ClassVar[bool] = False
-
-    @classmethod
-    def of(cls, thing: Any) -> FromFile | None:
-        """By which a class or function can be found again; None where it cannot."""
-        file = getattr(sys.modules.get(thing.__module__), "__file__", None)
-        if file is None or "<locals>" in thing.__qualname__:
-            return None
-        return cls(file, thing.__qualname__, thing.__module__)
-
-    def load(self) -> Callable[[], Environment]:
-        """Import the file."""
-        found: Any = self._imported() or self._run()
-        for part in self.name.split("."):
-            found = getattr(found, part)
-        if callable(getattr(found, "make", None)):
-            make: Callable[[], Environment] = found().make
-            return make
-        return found  # type: ignore[no-any-return]
-
-    def _imported(self) -> ModuleType | None:
-        """The file under its own name, by which it may import what is beside it."""
-        if self.module in ("", "__main__"):
-            return None
-        try:
-            spec = importlib.util.find_spec(self.module)
-        except (ImportError, ValueError):
-            return None
-        if spec is None or spec.origin is None or not Path(spec.origin).samefile(self.file):
-            return None
-        return importlib.import_module(self.module)
-
-    def _run(self) -> ModuleType:
-        """The file as a module of its own."""
-        spec = importlib.util.spec_from_file_location("reflect_probed", self.file)
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        return module
-
-
-Recipe = Installed | FromFile
 
 
 @attrs.frozen
@@ -167,40 +75,16 @@ class Report:
 def ask(recipe: Recipe, world: World, plans: Sequence[Plan]) -> Report:
     """Build the environment in a fresh process, play the plans, and close it twice.
 
-    The process has another hash seed, so that the order of sets is another one, and a
-    temporary folder of its own, in which its cache (``XDG_CACHE_HOME``) lies too.
+    What it writes to its temporary folder and its cache lies in a folder of that process.
     """
     try:
         job = pickle.dumps((recipe.early, pickle.dumps((recipe, world, list(plans)))))
     except Exception as error:  # noqa: BLE001, pickle raises many kinds; told
         return Report(failure=f"{type(error).__name__}: {error}")
-    with tempfile.TemporaryDirectory(prefix="reflect-probe-") as scratch:
-        result = Path(scratch) / "result.json"
-        temporary = Path(scratch) / "tmp"
-        temporary.mkdir()
-        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-        environment = {
-            **os.environ,
-            "PYTHONHASHSEED": seed,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path),
-            **dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary)),
-            # what can be made again may be kept in the user's cache: here that is empty
-            "XDG_CACHE_HOME": str(temporary / "cache"),
-        }
-        command = [sys.executable, "-c", CHILD, str(result)]
-        try:
-            done = subprocess.run(
-                command, input=job, env=environment, capture_output=True, timeout=PATIENCE,
-                check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Report(failure=f"it was not done after {PATIENCE} seconds")
-        if not result.exists():
-            lines = done.stderr.decode(errors="replace").strip().splitlines()
-            last = lines[-1] if lines else f"exit code {done.returncode}"
-            return Report(failure=last, last_lines=lines[-8:-1])
-        return _read(json.loads(result.read_text(encoding="utf-8")))
+    ended = run_child(CHILD, job)
+    if ended.result is None:
+        return Report(failure=ended.failure, last_lines=ended.last_lines)
+    return _read(json.loads(ended.result))
 
 
 def _read(found: dict[str, Any]) -> Report:

@@ -6,7 +6,7 @@ from mutants import hanoi, lamps, lamps_again, maze_again, maze_shown, postman
 from mutants.common import Mutant
 from reflect_core.testing.environments import ENVIRONMENT_LAWS, EnvironmentSubject
 from reflect_core.testing.laws import Effort, Examiner, Outcome
-from reflect_core.testing.probe import FromFile
+from reflect_core.testing.recipes import FromFile
 
 __all__ = ["MUTANTS", "examine"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 
 import attrs
@@ -25,11 +26,26 @@ curriculum = register(CURRICULA)
 SPECS = {"reflector": ReflectorSpec, "policy": PolicySpec, "curriculum": CurriculumSpec}
 
 
+@attrs.frozen
+class Recipe:
+    """Builds a curriculum of a test in another process."""
+
+    module: str
+    name: str
+
+    def subject(self) -> PartSubject:
+        part = getattr(importlib.import_module(self.module), self.name)
+        made = CurriculumSpec(name="mutant", factory=lambda config, context: part(context))
+        return PartSubject.of("curriculum", made, made.config())
+
+
 def examine(kind: str, part, bench: Bench, effort: Effort | None = None) -> dict[str, Outcome]:
     """What came of each law, by its name."""
     made = SPECS[kind](name="mutant", factory=lambda config, context: part(context))
     subject = PartSubject.of(kind, made, made.config(), bench.settings)
     subject.bench = bench  # which holds the model
+    if kind == "curriculum":
+        subject.recipe = Recipe(part.__module__, part.__name__)
     examiner = Examiner(subject, LAWS[kind], effort or Effort())
     return {outcome.law.name: outcome for outcome in examiner.outcomes()}
 
@@ -270,6 +286,14 @@ class ShufflesByTheClock(InTurn):
         found = list(super().assign(episodes, iteration=iteration))
         start = time.perf_counter_ns() % len(found)
         return found[start:] + found[:start]
+
+
+@curriculum("fresh-process", "sort sets", "assign")
+class AsASetHasThem(InTurn):
+    def assign(self, episodes, *, iteration):
+        found = super().assign(episodes, iteration=iteration)
+        ids = list({task.task_id for task in self.context.tasks("train")})
+        return sorted(found, key=lambda each: ids.index(each.task.task_id))
 
 
 @curriculum("round-trips", "not in state_dict", "state_dict")

@@ -16,6 +16,7 @@ from reflect_core.testing.explore import SPLITS, Episode, Plan, World, play
 from reflect_core.testing.laws import Effort, Skipped
 from reflect_core.testing.places import Place, place_of_method
 from reflect_core.testing.randomness import seed_global_random
+from reflect_core.testing.recipes import Recipe
 from reflect_core.testing.search import search
 from reflect_core.testing.strategies import plans
 from reflect_core.testing.walks import drawn_plans
@@ -50,7 +51,7 @@ class EnvironmentSubject:
     stages: tuple[str, ...] = ()
     horizon: int | None = None
     config: Any = None
-    recipe: probe.Recipe | None = None
+    recipe: Recipe | None = None
     max_text: int = 20_000
     expert_solves: float = 1.0
     truncates: bool = False
