@@ -31,6 +31,18 @@ def _types() -> frozenset[str]:
     return frozenset(constants.OBJECTS)
 
 
+def _check_folders(config: AlfworldConfig) -> None:
+    """Refuse what is not a plain name, by which splits are told apart."""
+    for split in ("train", "valid", "test"):
+        for name in config.folders(split):
+            if name in (".", "..") or "/" in name or "\\" in name:
+                raise ConfigError(
+                    f"option {split}={name} is no name of a folder of games",
+                    why="splits are told apart by the names of their folders in data",
+                    then=f"{split}=NAME of a folder in data, or several, separated by blanks",
+                )
+
+
 @attrs.frozen
 class AlfworldConfig:
     """Which games are played, and how they are shown.
@@ -108,6 +120,8 @@ class AlfworldConfig:
             )
         if self.source == FOLDER and self.data is None and self.game is None:
             raise ConfigError("option source=folder needs a folder", then="data=DIRECTORY")
+        if self.source != GENERATED:
+            _check_folders(self)
         others = {name: self.folders(name) for name in ("train", "valid")}
         shared = {name for folders in others.values() for name in folders} & {*self.folders("test")}
         if self.source != GENERATED and shared:
@@ -153,7 +167,8 @@ class AlfworldConfig:
 
     def folders(self, split: str) -> list[str]:
         """Names of the folders that make up a split."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}[split].split()
+        named = {"train": self.train, "valid": self.valid, "test": self.test}[split].split()
+        return [name.rstrip("/") or name for name in named]
 
     def cache_folder(self) -> Path | None:
         """Where translations are kept, None where they are not."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from reflect_core.errors import ReflectError
 from reflect_core.files import whole
+from reflect_core.records import SPLITS
 from reflect_env_alfworld.config import FOLDER, REAL, AlfworldConfig
 from reflect_env_alfworld.games import DATA, FAMILIES, GAME_FILE, MARK, Game
 from reflect_env_alfworld.library import DATA_VARIABLE
@@ -91,13 +92,14 @@ def find(config: AlfworldConfig, game_id: str, split: str, text: str) -> Game:
     """
     source, _, place = game_id.partition(":")
     path = root(config) / place / GAME_FILE
-    # an id is data from elsewhere: it names no file outside the folder
+    # an id is data from elsewhere: it names no file outside the split's folders
     named = _named(path.parent.parent.name)
-    outside = ".." in Path(place).parts
+    first, *rest = Path(place).parts or ("",)
+    outside = ".." in rest or split not in SPLITS or first not in config.folders(split)
     if named is None or outside or source != config.source or not path.is_file():
         raise ReflectError(
             f"there is no game {game_id!r}",
-            why=f"{path} is missing",
+            why=f"{path} is missing, or in no folder of {split}",
             then="take tasks from an environment with the same options",
         )
     family, words = named

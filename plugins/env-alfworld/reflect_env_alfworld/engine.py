@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from alfworld.agents.utils.misc import Demangler
 from textworld.generator.game import EntityInfo
 
 from reflect_core.errors import ReflectError
 from reflect_env_alfworld import grammar as grammars
+from reflect_env_alfworld.alfred import Demangler
 from reflect_env_alfworld.facts import Fact, Facts, Slot, Types
 from reflect_env_alfworld.grammar import Each, Grammar, Listing, Rule, Text
 from reflect_env_alfworld.native import Downward, Operator

@@ -12,7 +12,7 @@ import attrs
 from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import SPLITS, Observation, Step, Task
 from reflect_env_alfworld import text
-from reflect_env_alfworld.config import AlfworldConfig
+from reflect_env_alfworld.config import TEXTWORLD, AlfworldConfig
 from reflect_env_alfworld.engine import Engine, GameText, Shown, read_game
 from reflect_env_alfworld.experts import Adviser, make_adviser
 from reflect_env_alfworld.explorer import Advice
@@ -121,8 +121,7 @@ class AlfworldEnvironment:
             raise ReflectError.unknown("stage", stage, [FULL])
         game = self._loaded().find(task)
         self._episode = None  # a game that fails to load leaves none behind
-        engine = self._ready(game)
-        shown = engine.reset()
+        engine, shown = self._begun(game)
         memory = Memory.of(shown.feedback) if game.family in FAMILIES else None
         self._episode = _Episode(
             task, game, engine, memory, None, shown, turns_left=self.config.turns
@@ -305,6 +304,27 @@ class AlfworldEnvironment:
         if memory is None and self.config.expert != "planner":
             return None
         return make_adviser(self.config, game, engine, memory or Memory(), shown, seed)
+
+    def _begun(self, game: Game) -> tuple[Engine | TextWorldEngine, Shown]:
+        """An engine at the start of a game.
+
+        Raises:
+            ReflectError: It is the only one, and cannot be played. Of many games one that cannot
+                be played is an episode that failed.
+        """
+        try:
+            engine = self._ready(game)
+            return engine, engine.reset()
+        except ReflectError:
+            raise
+        except Exception as error:
+            if game.source != TEXTWORLD:
+                raise
+            raise ReflectError(
+                f"the game {self.config.game} cannot be played",
+                why=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+                then="game=FILE of a game that TextWorld or ALFWorld has made",
+            ) from error
 
     def _ready(self, game: Game) -> Engine | TextWorldEngine:
         """An engine with the game loaded."""

@@ -16,11 +16,11 @@ from typing import TypeVar
 
 import attrs
 import numpy as np
-from alfworld.gen import constants
 
 from reflect_core.errors import ConfigError, ReflectError
 from reflect_core.records import SPLITS
 from reflect_core.streams import stream
+from reflect_env_alfworld.alfred import constants
 from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.invented import invented_name
 from reflect_env_alfworld.pddl import KEEP_NAMES, Layout, goal_words, instruction, problem

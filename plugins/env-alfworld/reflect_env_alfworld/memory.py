@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import attrs
-from alfworld.gen import constants
+
+from reflect_env_alfworld.alfred import constants
 
 _SEEN = re.compile(r"(?:On|In) (?:the (?P<on>[^,.]+)|it), you see (?P<list>[^.]*)\.")
 _LOOK_AROUND = re.compile(r"Looking quickly around you, you see ([^.]*)\.")

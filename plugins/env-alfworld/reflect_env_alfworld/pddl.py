@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
-from alfworld.gen import constants
-from alfworld.gen.goal_library import gdict
-from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
 
+from reflect_env_alfworld.alfred import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH, constants, gdict
 from reflect_env_alfworld.rooms import HOLDS, LAMPS
 
 # The domain's actions name these types: a problem that does not declare them gives a world

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
-from alfworld.gen import constants
+
+from reflect_env_alfworld.alfred import constants
 
 VALID_PLANS = range(27, 31)
 """Within each kind of room; test has the package's own test scenes, 1 to 6."""

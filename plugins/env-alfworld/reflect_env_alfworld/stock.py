@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
 from textworld.core import EnvInfos
 from textworld.envs.pddl import PddlEnv
 
@@ -19,6 +18,8 @@ class StockEngine:
 
     def __init__(self) -> None:
         """Make the environment."""
+        from alfworld.agents.environment.alfred_tw_env import AlfredDemangler  # heavy
+
         self._environment: Any = AlfredDemangler(PddlEnv(EnvInfos(won=True)))
 
     def load(self, text: GameText) -> None:

@@ -108,7 +108,7 @@ class Games:
                 games = self._generated(split)
             else:
                 games = downloaded.read_split(self.config, split, self.left_out)
-            games = games[: self.config.most_tasks(split)]
+            games = self._cut(games, split)
             if not games:
                 raise ReflectError(
                     f"there are no {split} games of this kind",
@@ -118,6 +118,18 @@ class Games:
                 )
             found = self._games[split] = {game.game_id: game for game in games}
         return found
+
+    def _cut(self, games: list[Game], split: str) -> list[Game]:
+        """As many as the options ask for."""
+        most = self.config.most_tasks(split)
+        if self.source == GENERATED:
+            return games[: most or GENERATED_TASKS[split]]
+        if most is None or most >= len(games):
+            return games
+        # by their names the first are all of one family
+        drawn = sorted(games, key=lambda game: hashlib.blake2b(game.game_id.encode()).digest())
+        kept = {game.game_id for game in drawn[:most]}
+        return [game for game in games if game.game_id in kept]
 
     def _file(self, split: str) -> Game:
         path = whole(str(self.config.game))

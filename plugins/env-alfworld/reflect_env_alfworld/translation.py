@@ -11,9 +11,9 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import sys
 import threading
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -94,12 +94,14 @@ def _read(path: Path) -> Translation | None:
 def _write(path: Path, translation: Translation) -> None:
     content = json.dumps(cattrs.unstructure(translation))
     # several processes may make the same one at a time: each writes to a name of its own
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.stem}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(zlib.compress(content.encode(), 6))
         unfinished.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
         raise ReflectError(
             f"the folder {path.parent} cannot keep translations",
             why=error.strerror or str(error),
@@ -136,8 +138,13 @@ def _facts(initial: Sequence[Any]) -> Iterator[tuple[str, ...]]:
 
 def _sas(domain: str, problem: str, *, optimize: bool) -> tuple[Any, str]:
     """Run the translator, which changes the program's arguments and output and is not reentrant."""
-    with _translating, _arguments_kept(), contextlib.redirect_stdout(io.StringIO()):
-        task, sas = fast_downward.pddl2sas(domain, problem, optimize=optimize)
+    said = io.StringIO()
+    with _translating, _arguments_kept(), contextlib.redirect_stdout(said):
+        try:
+            task, sas = fast_downward.pddl2sas(domain, problem, optimize=optimize)
+        except SystemExit as end:  # it is a program, and would end this one
+            why = " ".join(f"{end} {said.getvalue()}".split())[-300:]
+            raise ValueError(f"the translator refuses the game: {why}") from end
     return task, sas
 
 

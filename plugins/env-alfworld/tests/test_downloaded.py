@@ -226,3 +226,38 @@ def test_a_task_names_no_file_outside_the_folder(
         task = Task(f"{source}:{place}", "train", "x", data={"family": FAMILIES[0]})
         with pytest.raises(ReflectError, match="there is no game"):
             environment.reset(task, seed=0)
+
+
+def test_a_task_is_found_in_the_folders_of_its_split_alone(
+    make: Callable[..., Any], data: Path, rows: list[dict[str, Any]]
+) -> None:
+    environment = make(source="real", data=str(data), valid="train", test="valid_seen")
+    place = rows[0]["id"]
+    inside = data / "json_2.1.1" / "train" / place
+    assert (inside / "game.tw-pddl").is_file()
+    environment.reset(Task(f"real:train/{place}", "train", "x"), seed=0)
+    for task_id, split in (
+        (f"real:{inside}", "train"),
+        (f"real:valid_seen/{place}", "train"),
+        (f"real:train/{place}", "test"),
+        (f"real:train/../train/{place}", "train"),
+        (f"real:train/{place}", "nowhere"),
+    ):
+        with pytest.raises(ReflectError):
+            environment.reset(Task(task_id, split, "x"), seed=0)
+
+
+def test_fewer_games_than_there_are_are_of_all_families(
+    make: Callable[..., Any], exported: Path
+) -> None:
+    for game in generate_games("train", 120, receptacles=6, objects=4):
+        write_game(game, exported)
+    options = {"source": "folder", "data": str(exported), "test": "test", "valid": "valid"}
+    whole = make(**options, train_tasks=None).tasks("train")
+    some = make(**options, train_tasks=60).tasks("train")
+    ids = [task.task_id for task in whole]
+    assert [each for each in ids if each in {task.task_id for task in some}] == [
+        task.task_id for task in some
+    ]
+    assert len(some) == 60
+    assert {task.data["family"] for task in some} == set(FAMILIES)

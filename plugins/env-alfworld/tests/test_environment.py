@@ -322,6 +322,14 @@ def test_the_papers_filter_holds_for_generated_games(make: Callable[..., Any], s
         make(filter="pick_and_place_simple-Nothing-None-Nowhere", train_tasks=1).tasks("train")
 
 
+def test_what_is_filtered_is_not_more_than_there_would_be(make: Callable[..., Any]) -> None:
+    family = "pick_and_place_simple"
+    for options in ({}, {"families": family}):
+        tasks = make(filter=family, **options).tasks("valid")
+        assert 0 < len(tasks) <= 6
+        assert {task.data["family"] for task in tasks} == {family}
+
+
 def test_it_refuses_what_is_not_its_own(small: Any) -> None:
     task = small.tasks("train")[0]
     for call in (

@@ -22,6 +22,17 @@ def run(code: str, **environment: str) -> None:
     )
 
 
+@pytest.mark.parametrize("module", ["export", "environment", "generate", "stock", "memory"])
+def test_importing_a_module_leaves_no_folder_and_no_variable(module: str, tmp_path: Path) -> None:
+    pytest.importorskip("alfworld", reason="alfworld plays the games")
+    code = f"import os, reflect_env_alfworld.{module}; assert 'ALFWORLD_DATA' not in os.environ"
+    kept = {name: value for name, value in os.environ.items() if name != "ALFWORLD_DATA"}
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, env={**kept, "HOME": str(tmp_path)}
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_offers_the_environment() -> None:
     (spec,) = reflect_environments()
     assert (spec.name, spec.stages, spec.config) == ("alfworld", ("full",), AlfworldConfig)
@@ -45,6 +56,11 @@ def test_every_option_has_help_and_a_plain_type() -> None:
         ({"train_tasks": 0}, "train_tasks"),
         ({"planner_seconds": 0.0}, "planner_seconds"),
         ({"source": "folder"}, "data=DIRECTORY"),
+        ({"source": "real", "valid": "train", "test": "train/"}, "that train or valid has: train"),
+        ({"source": "real", "test": "./train"}, "test=./train is no name"),
+        ({"source": "real", "test": "."}, "test=. is no name"),
+        ({"source": "real", "test": "../json_2.1.1/train"}, "is no name of a folder"),
+        ({"source": "real", "valid": "train/pick_two"}, "valid=train/pick_two is no name"),
         ({"game": "a.z8", "filter": "pick"}, "does not go with"),
         ({"expert": "handcoded", "looking": False}, "looking=true"),
     ],

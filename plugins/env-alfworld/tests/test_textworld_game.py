@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("alfworld", reason="TextWorld comes with alfworld")
 
-from reflect_env_alfworld.export import game_json
+from reflect_env_alfworld.export import game_json, write_game
 from reflect_env_alfworld.generate import generate_games
 from reflect_env_alfworld.textworld_game import TextWorldEngine
 
@@ -152,3 +152,42 @@ def test_a_game_that_does_not_tell_its_task_has_one_all_the_same(
         if beside is not None:
             path.with_suffix(".json").write_text(beside)
         assert make(game=str(path)).tasks("train")[0].text == "Win the game"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pddl_domain": "(define (domain x))"},
+        {"pddl_problem": ""},
+        {"pddl_problem": "(define (problem"},
+        {"pddl_problem": 5},
+        {"grammar": "{"},
+    ],
+)
+def test_a_game_that_cannot_be_read_is_told_and_ends_no_program(
+    make: Callable[..., Any], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    (game,) = generate_games("train", 1, receptacles=5, objects=3)
+    path = tmp_path / "game.tw-pddl"
+    path.write_text(json.dumps({**json.loads(game_json(game)), **change}))
+    environment = make(game=str(path))
+    with pytest.raises(ReflectError):
+        environment.reset(environment.tasks("train")[0], seed=0)
+
+
+def test_of_many_games_one_that_cannot_be_read_is_its_episode_s_failure(
+    make: Callable[..., Any], tmp_path: Path
+) -> None:
+    for game in generate_games("train", 2, receptacles=5, objects=3):
+        write_game(game, tmp_path)
+    path = next(tmp_path.rglob("game.tw-pddl"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pddl_problem": "(define"}))
+    environment = make(source="folder", data=str(tmp_path))
+    failed = 0
+    for task in environment.tasks("train"):
+        try:
+            environment.reset(task, seed=0)
+        except Exception as error:  # noqa: BLE001, of any kind
+            assert not isinstance(error, ReflectError)  # which would end the run
+            failed += 1
+    assert failed == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,9 @@ def _task(place: str, number: int, item: Any) -> FileTask | None:
     parts = [part for part in str(filename).replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or ".." in parts:
         raise _wrong(place, number, f"filename {filename!r} is not a path below the root")
-    return FileTask(" ".join(str(question).split()), tuple(map(shown_name, parts)), str(root))
+    told = " ".join(str(question).split())
+    told = told.encode("utf-8", "replace").decode()  # half of a pair that JSON may hold
+    return FileTask(told, tuple(map(shown_name, parts)), str(root))
 
 
 def _wrong(place: str, number: int | None, why: str) -> ConfigError:
@@ -93,15 +96,19 @@ def root_folder(tasks_file: str, base: str | None, root: str) -> str:
 
 
 def split_tasks(tasks: list[FileTask]) -> dict[str, list[FileTask]]:
-    """Divide tasks by a hash of (root, file), so that a file is asked for in one split only.
+    """Divide tasks by a hash of their files, so that a file is asked for in one split only.
+
+    A file is the same whatever of its path stands in the root.
 
     Raises:
         ConfigError: The tasks ask for fewer than three files.
     """
-    targets = sorted(
-        {(task.root, task.path) for task in tasks},
-        key=lambda target: stream_seed(_SALT, target[0], *target[1]),
-    )
+    # how it is written, of several ways the first in order
+    written: dict[str, tuple[str, ...]] = {}
+    for task in tasks:
+        name, place = _target(task), (os.path.normpath(task.root), *task.path)
+        written[name] = min(place, written.get(name, place))
+    targets = sorted(written, key=lambda name: stream_seed(_SALT, *written[name]))
     if len(targets) < len(SPLITS):
         raise ConfigError(
             "the task file has too few tasks",
@@ -115,5 +122,10 @@ def split_tasks(tasks: list[FileTask]) -> dict[str, list[FileTask]]:
     }
     divided: dict[str, list[FileTask]] = {split: [] for split in SPLITS}
     for task in tasks:
-        divided[split_of[task.root, task.path]].append(task)
+        divided[split_of[_target(task)]].append(task)
     return divided
+
+
+def _target(task: FileTask) -> str:
+    """A file's path, its root's included."""
+    return os.path.normpath(Path(task.root, *task.path))

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reflect_env_filesys.config import FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
-from reflect_env_filesys.tasks_file import read_tasks_file
+from reflect_env_filesys.tasks_file import FileTask, read_tasks_file, split_tasks
 
 from reflect_core.errors import ConfigError
 
@@ -131,3 +134,37 @@ def test_too_few_tasks_or_no_file_is_told(tmp_path: Path, published: Path) -> No
         FilesysEnvironment(FilesysConfig(tasks=str(published)))
     with pytest.raises(ConfigError, match="cannot be read"):
         FilesysEnvironment(FilesysConfig(tasks=str(tmp_path / "none.json")))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["owner/project", "owner/project/", "./owner//project", "owner"]),
+            st.integers(0, 11),
+        ),
+        min_size=40,
+        max_size=60,
+    )
+)
+def test_a_file_is_one_file_whatever_of_its_path_stands_in_the_root(asked) -> None:
+    tasks = []
+    for root, number in [*asked, *(("owner/project", n) for n in range(12))]:
+        path = ("docs", f"page {number}.md")
+        tasks.append(FileTask("Where?", path if root != "owner" else ("project", *path), root))
+    divided = split_tasks(tasks)
+    files = {split: {task.path[-1] for task in some} for split, some in divided.items()}
+    assert sum(map(len, files.values())) == 12 == len(set().union(*files.values()))
+
+
+def test_other_ways_to_write_a_root_do_not_change_how_files_are_divided() -> None:
+    plain = [FileTask("Where?", (f"page {n}.md",), "owner/project") for n in range(30)]
+    twice = [*plain, *(attrs.evolve(task, root="owner/project/") for task in plain)]
+    for split, tasks in split_tasks(twice).items():
+        assert {task.path for task in tasks} == {task.path for task in split_tasks(plain)[split]}
+
+
+def test_half_of_a_surrogate_pair_in_a_question_can_be_printed(published: Path) -> None:
+    made = [{**item(number), "question": f"Which \ud83d {number}?"} for number in range(12)]
+    published.write_text(json.dumps(made))
+    for task in read_tasks_file(str(published)):
+        assert task.question.encode()
