@@ -33,5 +33,6 @@ def check_failures(failures: Sequence[str], total: int, limit: float) -> None:
         raise EnvironmentFailure(
             f"{len(failures)} of {total} episodes failed in the environment",
             why=failures[0],
-            then="mend the environment and resume, or raise rollout.failed_episodes",
+            then="mend the environment, or raise rollout.failed_episodes in the run's run.toml, "
+            "and resume",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -149,6 +150,10 @@ def fsync_tree(folder: Path) -> None:
         fsync_dir(Path(parent))
 
 
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+"""What file systems answer that know no locks: some that are shared over a network."""
+
+
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold a run folder for this process; the system lets go of it however the process ends.
@@ -169,6 +174,9 @@ def lock(folder: Path) -> Iterator[None]:
                 f"another process is at work in {folder}",
                 then="wait until it has ended, or give this run another folder with --out",
             ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 

@@ -272,7 +272,7 @@ class Session:
             ReflectError: The curriculum does not go with the environment, an iteration's
                 episodes do not make whole groups, the trainer cannot update this policy, or would
                 learn from greedy play, there is nothing to evaluate on, a row of the evaluation
-                is misnamed, or a teacher, or a reflector that needs no warm-up, cannot be built.
+                is misnamed, or the model, the teacher or the reflector cannot be had.
         """
         train = self.settings.train
         ahead = {stage for stage in stages if not self.folder.finished(stage)}
@@ -297,6 +297,10 @@ class Session:
         teaches = "teach" in ahead and self.settings.teach.episodes > 0 and self.learns
         if teaches and self.settings.teacher.name != "expert":
             _ = self.teacher
+        if {"sft", "train"} & ahead and self.learns:
+            _ = self.models  # which may be misspelt, or not fit to be tuned so
+            if self.reflector_spec.trainable:
+                _ = self.reflector
         if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
             _ = self.reflector  # an endpoint without a model, or without a key
 

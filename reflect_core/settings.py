@@ -164,7 +164,11 @@ class RolloutSettings:
         neutral=True,
     )
     failed_episodes: float = option(
-        0.05, "Share of failed episodes above which the run stops.", minimum=0, maximum=1
+        0.05,
+        "Share of failed episodes above which the run stops.",
+        minimum=0,
+        maximum=1,
+        neutral=True,
     )
 
 

@@ -72,6 +72,12 @@ def make_model(architecture: str, vocabulary: int):
             block_auto_adjust_ff_dim=False,
         ),
     }
+    plain = {
+        # whose weights have other names on the hub
+        "gpt_neox": {"max_position_embeddings": 512, "tie_word_embeddings": False},
+        # which writes without a cache of keys and values
+        "mamba": {"state_size": 4, "tie_word_embeddings": True},
+    }
     scaled = {
         "granite": {"logits_scaling": 8.0},
         "cohere": {"logit_scale": 0.125},
@@ -80,8 +86,8 @@ def make_model(architecture: str, vocabulary: int):
         "falcon_h1": {"lm_head_multiplier": 0.25, "mamba_d_ssm": 32, "mamba_n_heads": 4,
                       "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1},
     }  # fmt: skip
-    if architecture in scaled:
-        config = AutoConfig.for_model(architecture, **shape, **scaled[architecture])
+    if architecture in plain | scaled:
+        config = AutoConfig.for_model(architecture, **{**shape, **(plain | scaled)[architecture]})
     else:
         config = configs[architecture]()
     model = AutoModelForCausalLM.from_config(config).eval()

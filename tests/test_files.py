@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -113,3 +114,18 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     free = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "another process is at work" in busy.stderr
     assert free.stdout == "held\n", free.stderr
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with files.lock(tmp_path):
+        pass
+    number = errno.EIO
+    with pytest.raises(OSError, match="Input/output"), files.lock(tmp_path):
+        pass

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from small_models import ARCHITECTURES
 from toy import examples, hashes, policy, pool, settings, stir
 
-from reflect_core.errors import ModelError
+from reflect_core.errors import ConfigError, ModelError
 from reflect_core.lm.policy import LmPolicy
+from reflect_core.lm.pool import _check_whole
+from reflect_core.settings import ModelSettings
 
 each_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 IDS = torch.tensor([[5, 9, 17, 300, 42]])
@@ -207,6 +209,62 @@ def test_an_adapter_folder_tells_the_revision_of_its_base(model_folder, tmp_path
         models.player(role).save(tmp_path / role, models.tokenizer)
         config = json.loads((tmp_path / role / "adapter_config.json").read_text())
         assert config["revision"] == "v2"
+
+
+def test_a_fully_tuned_player_is_read_back_where_the_hub_has_other_names(model_folder, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    models = pool(model_folder("gpt_neox"))
+    player = models.player("policy")
+    stir(player.trainable(), scale=0.3)
+    player.save(tmp_path / "m", models.tokenizer)
+    again = models.player("policy")
+    again.load(tmp_path / "m")
+    with player.active() as one, again.active() as other:
+        assert torch.equal(logits(one), logits(other))
+        read = AutoModelForCausalLM.from_pretrained(tmp_path / "m").eval()
+        assert torch.allclose(logits(read), logits(one), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"dtype": "bfloat16"}, "tuned whole cannot be in bfloat16"),
+        ({"dtype": "float16"}, "tuned whole cannot be in float16"),
+    ],
+)
+def test_a_model_too_coarse_to_be_tuned_whole_is_refused(model_folder, more, told):
+    with pytest.raises(ConfigError, match=told) as caught:
+        pool(model_folder("llama"), "full", **more)
+    assert "model.tuning=lora" in str(caught.value)
+    assert pool(model_folder("llama"), "lora", **more).player("policy")
+
+
+def test_a_quantised_model_is_not_tuned_whole():
+    made = ModelSettings(name="any", tuning="full", quantize="4bit")
+    with pytest.raises(ConfigError, match="does not go with"):
+        _check_whole(made)
+
+
+def test_a_model_that_cannot_write_is_told_when_the_reflector_is_built(model_folder):
+    with pytest.raises(ModelError, match="'mamba' cannot write reflections") as caught:
+        pool(model_folder("mamba")).check_writes()
+    assert "--reflector none" in str(caught.value)
+    pool(model_folder("llama")).check_writes()
+
+
+def test_labels_are_compared_in_full_precision_whatever_the_model_s(model_folder):
+    player = policy(model_folder("llama"), "lora", model={"dtype": "bfloat16"})
+    module = player.module
+    generator = torch.Generator().manual_seed(0)
+    width = module.lm.get_output_embeddings().weight.shape[1]
+    state = (4 * torch.randn(8, width, generator=generator)).bfloat16()
+    labels = torch.arange(6).repeat(8, 1)
+    found = module._label_logits(state, labels)
+    rows = module.lm.get_output_embeddings().weight[labels].double()
+    exact = torch.einsum("bd,bkd->bk", state.double(), rows)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found.double(), exact, rtol=1e-5, atol=1e-5)
 
 
 @each_architecture

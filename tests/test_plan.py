@@ -168,3 +168,9 @@ def test_the_meter_counts_what_is_read_and_learnt_without_padding():
         trunk(ids[:, :1], attention_mask=torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1]]))
     assert meter.reading() == Reading(read=8, learnt=4)
     assert meter.reading() - Reading(read=6) == Reading(2, 4)
+
+
+@pytest.mark.parametrize("architecture", ["mamba", "falcon_h1"])
+def test_a_model_that_cannot_be_tuned_so_is_no_traceback(model_folder, architecture):
+    made = ModelSettings(name=str(model_folder(architecture)), tuning="lora")
+    assert parameters(made) is None or len(parameters(made)) == 2

@@ -9,7 +9,7 @@ import pytest
 from toy import lamps_registry, settings
 
 from reflect_core import Choice, NoConfig, PolicySpec, ReflectorSpec
-from reflect_core.errors import ConfigError, PluginError, ReflectError
+from reflect_core.errors import ConfigError, ModelError, PluginError, ReflectError
 from reflect_core.lm.policy import LmPolicy
 from reflect_core.plugins import Offer
 from reflect_core.progress import QuietProgress
@@ -254,3 +254,12 @@ def test_the_alarm_of_like_returns_goes_by_what_the_trainer_compares(
     )  # fmt: skip
     run(tmp_path / "r", made, ["train"])
     assert seen == [compared]
+
+
+@pytest.mark.parametrize("reflector", ["local", "none"])
+def test_a_model_that_is_not_there_is_told_before_anything_is_taught(tmp_path, reflector):
+    made = settings(tmp_path / "nope", reflector=reflector)
+    with pytest.raises(ModelError, match="there is no such folder"):
+        run(tmp_path / "r", made)
+    assert not (tmp_path / "r" / "data").exists()
+    run(tmp_path / "t", made, ["teach"])  # which needs none

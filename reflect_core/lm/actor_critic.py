@@ -69,7 +69,9 @@ class ActorCritic(nn.Module):
     def _label_logits(self, state: torch.Tensor, label_ids: torch.Tensor) -> torch.Tensor:
         head = self.lm.get_output_embeddings()
         rows = head.weight[label_ids]  # (B, K, D)
-        logits = torch.einsum("bd,bkd->bk", state, rows)
+        # in full precision: half of it would round a logit of 20 to an eighth, and so its
+        # probability by an eighth, and not in the same way in play and in an update
+        logits = torch.einsum("bd,bkd->bk", state.float(), rows.float())
         if getattr(head, "bias", None) is not None:
-            logits = logits + head.bias[label_ids]
-        return self._logit_map(logits.float())
+            logits = logits + head.bias[label_ids].float()
+        return self._logit_map(logits)

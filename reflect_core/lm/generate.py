@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from reflect_core.errors import ModelError
 from reflect_core.lm.batch import pad
 from reflect_core.records import Tokens
 
@@ -23,12 +24,19 @@ def inverse_cdf(probabilities: torch.Tensor, uniforms: torch.Tensor) -> torch.Te
     Returns:
         (B,) int64; never an index of probability 0.
     """
+    if probabilities.device.type == "mps":  # has no float64
+        return inverse_cdf(probabilities.cpu(), uniforms.cpu()).to(probabilities.device)
     cumulative = probabilities.double().cumsum(dim=-1)
     total = cumulative[:, -1:]
     target = uniforms.double().unsqueeze(-1) * total
     # a uniform that rounds up to 1 takes the last index with any probability
     last = (cumulative < total).sum(dim=-1)
     return torch.minimum((cumulative <= target).sum(dim=-1), last)
+
+
+def _of_doubles(device: torch.device) -> torch.device:
+    """Where numbers in double precision may lie."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def _keep(cache: Any, rows: torch.Tensor) -> None:
@@ -88,7 +96,14 @@ def generate(
             use_cache=True,
             logits_to_keep=1,
         )
-        cache = output.past_key_values
+        cache = getattr(output, "past_key_values", None)
+        if cache is None:
+            raise ModelError(
+                f"a model of the architecture {model.config.model_type!r} cannot write reflections",
+                why="it gives back no past_key_values, without which each token would read all "
+                "that is before it again",
+                then="choose another --model, or --reflector none",
+            )
         logits = output.logits[:, -1].float()
         if allowed is not None:
             for place in np.flatnonzero(running[rows]).tolist():
@@ -104,7 +119,7 @@ def generate(
             drawn = [uniforms[row].random() if running[row] else 0.0 for row in rows.tolist()]
             chosen = inverse_cdf(
                 torch.softmax(logits / temperature, dim=-1),
-                torch.tensor(drawn, device=device, dtype=torch.float64),
+                torch.tensor(drawn, dtype=torch.float64).to(_of_doubles(device)),
             )
         for row, token in zip(rows.tolist(), chosen.tolist(), strict=True):
             if running[row]:

@@ -66,6 +66,10 @@ ADAM_EPS = 1e-5
 """What is added to the root of Adam's second moment, where a config has no ``adam_eps``."""
 
 
+LOWER = (
+    "begin another run from this one's settings with a lower trainer.lr, as a resume would come "
+    "here again: reflect run --config RUN/run.toml trainer.lr=..."
+)
 OF_STEPS = ("grad_norm", "replay_loss")
 """Figures that are not means over a step's fresh turns."""
 
@@ -263,7 +267,7 @@ class Learner(Generic[Options]):
                         f"the loss of {self.name} is {float(objective.detach())} "
                         f"in update {self.updates}",
                         why=", ".join(f"{k} {float(v.detach()):.3g}" for k, v in terms.items()),
-                        then="resume from the last checkpoint with a lower trainer.lr",
+                        then=LOWER,
                     )
                 accelerator.backward(objective)
                 for name, term in terms.items():
@@ -286,7 +290,7 @@ class Learner(Generic[Options]):
             raise NonFiniteLoss(
                 f"the gradient norm of {self.name} is {total['grad_norm']} "
                 f"in update {self.updates}",
-                then="resume from the last checkpoint with a lower trainer.lr",
+                then=LOWER,
             )
         self.optimizer.step()
         return total

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
@@ -21,6 +22,7 @@ from transformers import (
 
 from reflect_core.errors import CheckpointError, ConfigError, ModelError
 from reflect_core.lm.encode import Encoder
+from reflect_core.lm.generate import generate
 from reflect_core.lm.logits import logit_map
 from reflect_core.lm.meter import Meter
 from reflect_core.lm.quiet import quiet
@@ -98,6 +100,23 @@ def _quantization(settings: ModelSettings) -> Any:
     )
 
 
+def _check_whole(settings: ModelSettings) -> None:
+    """Refuse to tune the whole of a model whose weights are too coarse for it."""
+    if settings.quantize != "none":
+        raise ConfigError(
+            f"model.tuning=full does not go with model.quantize={settings.quantize}",
+            why="quantised weights cannot be learnt",
+            then="model.tuning=lora, or model.quantize=none",
+        )
+    if settings.dtype != "float32":
+        raise ConfigError(
+            f"a model that is tuned whole cannot be in {settings.dtype}",
+            why="most steps of its weights would be less than half of their last digit, and be "
+            "rounded away",
+            then="model.tuning=lora, whose adapters are in float32, or model.dtype=float32",
+        )
+
+
 class ModelPool:
     """The run's model, in memory once; players are made from it.
 
@@ -109,6 +128,7 @@ class ModelPool:
 
     Raises:
         ModelError: The model cannot be loaded, or how it makes its logits is not known.
+        ConfigError: It would be tuned whole, in a precision in which that cannot be learnt.
     """
 
     def __init__(
@@ -119,6 +139,8 @@ class ModelPool:
         self.seed = seed
         self.processes = processes
         self._base, self.tokenizer = load_model(settings, device)
+        if self.tuning == "full":
+            _check_whole(settings)
         self.logit_map = logit_map(self._base)
         self._peft: PeftModel | None = None
         self.meter = Meter()
@@ -142,6 +164,18 @@ class ModelPool:
     def parameters(self) -> int:
         """Number of parameters of the base."""
         return int(self._base.num_parameters())
+
+    def check_writes(self) -> None:
+        """See that the model can write, before anything is taught.
+
+        Raises:
+            ModelError: It cannot.
+        """
+        prompt = np.array([self.encoder.end_id] * 2, np.int32)
+        generate(
+            self._base, [prompt], None,
+            max_new_tokens=2, end_id=-1, pad_id=self.encoder.pad_id,
+        )  # fmt: skip
 
     def player(self, role: str) -> Player:
         """Weights of one player: an adapter on the shared base, or a copy of a small base.
@@ -261,7 +295,8 @@ class Player:
         """Write what the ecosystem reads: a model folder, or a PEFT adapter folder."""
         folder.mkdir(parents=True, exist_ok=True)
         if self.peft is None:
-            self.model.save_pretrained(folder)
+            # under the names that the weights have here, which some architectures' hubs change
+            self.model.save_pretrained(folder, save_original_format=False)
         else:
             weights = get_peft_model_state_dict(self.peft, adapter_name=self.role)
             save_file(

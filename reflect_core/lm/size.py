@@ -24,27 +24,28 @@ __all__ = ["local_tokenizer", "parameters"]
 def parameters(settings: ModelSettings) -> tuple[int, int] | None:
     """Parameters of the base, and those of one player that are trained.
 
-    Returns None where the model's configuration is not on this machine.
+    Returns None where the model's configuration is not on this machine, or of no model that could
+    be tuned so.
     """
     quiet()
     try:
         config = AutoConfig.from_pretrained(_source(settings), **_local(settings))
+        with torch.device("meta"):  # shapes without memory
+            model = AutoModelForCausalLM.from_config(config)
+        base = int(model.num_parameters())
+        small = base < FULL_TUNING_BELOW and settings.quantize == "none"
+        if settings.tuning == "full" or (settings.tuning == "auto" and small):
+            return base, base
+        lora = LoraConfig(
+            r=settings.lora_r,
+            lora_alpha=settings.lora_alpha,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        )
+        with torch.device("meta"):
+            adapted = get_peft_model(model, lora, low_cpu_mem_usage=True)
     except (OSError, ValueError, KeyError):
         return None
-    with torch.device("meta"):  # shapes without memory
-        model = AutoModelForCausalLM.from_config(config)
-    base = int(model.num_parameters())
-    small = base < FULL_TUNING_BELOW and settings.quantize == "none"
-    if settings.tuning == "full" or (settings.tuning == "auto" and small):
-        return base, base
-    lora = LoraConfig(
-        r=settings.lora_r,
-        lora_alpha=settings.lora_alpha,
-        target_modules="all-linear",
-        task_type="CAUSAL_LM",
-    )
-    with torch.device("meta"):
-        adapted = get_peft_model(model, lora, low_cpu_mem_usage=True)
     return base, int(sum(p.numel() for p in adapted.parameters() if p.requires_grad))
 
 

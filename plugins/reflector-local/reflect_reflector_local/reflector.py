@@ -62,6 +62,7 @@ class LocalReflector:
         # where reflections may not name actions none does, and greedy ones would be the same again
         rollout = settings.rollout
         self.tries = tries if rollout.name_actions and rollout.reflection_temperature else 1
+        models.check_writes()
         self.player = models.player("reflector")
         vocabulary = range(len(models.tokenizer))
         pieces = models.tokenizer.batch_decode([[token] for token in vocabulary])

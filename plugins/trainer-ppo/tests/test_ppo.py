@@ -94,7 +94,7 @@ def test_the_first_ratio_is_one_at_another_temperature_too(model_folder):
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_in_half_precision_the_first_ratio_is_near_one(model_folder, architecture):
-    player = make(model_folder, architecture, model={"dtype": "bfloat16"})
+    player = make(model_folder, architecture, "lora", model={"dtype": "bfloat16"})
     figures = trainer(player, update_epochs=1, minibatch_size=64).update(play(player), iteration=0)
     assert figures["first_ratio_error"] < 0.02
 
