@@ -21,6 +21,7 @@ from reflect_core.neutral import deciding
 from reflect_core.protocols import Policy
 from reflect_core.records import Trajectory
 from reflect_core.rollout import Collector, evaluation_episodes
+from reflect_core.seen import seen_before
 from reflect_core.session import Session
 
 
@@ -63,6 +64,13 @@ def hold(session: Session) -> None:
             f"there is nothing to evaluate on: no {settings.split} tasks",
             then="choose another eval.split, or options that leave tasks for it",
         )
+    if session.beside and settings.split == "test":
+        tasks = session.tasks(settings.split)
+        if seen := seen_before(session, tasks):
+            session.progress.warn(
+                f"{seen} of the {len(tasks)} test tasks are train's or valid's of this run: "
+                "this is no evaluation on held-out tasks"
+            )
     contestants = _chosen(_contestants(session), settings.players)
     games = sum(
         len(evaluation.DECODINGS[settings.decoding]) if contestant.decodes else 1

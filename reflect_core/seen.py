@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
 
-from reflect_core.context import EnvironmentContext
-from reflect_core.hookspecs import EnvironmentSpec
-from reflect_core.plugins import Registry
+from reflect_core.folders import open_run
+from reflect_core.progress import QuietProgress
 from reflect_core.records import Task
-from reflect_core.settings import Settings
+from reflect_core.session import Session
 
 __all__ = ["seen_before"]
 
 
-def seen_before(own: Settings, made: Settings, registry: Registry) -> tuple[int, int]:
-    """How many tasks of an evaluation are train's or valid's of the run, and how many there are.
+def seen_before(session: Session, tasks: Sequence[Task]) -> int:
+    """How many tasks of an evaluation are train's or valid's of the run that it is beside.
 
     They are the same where their ids and texts are: other options may divide them otherwise.
 
     Args:
-        own: The run's settings.
-        made: Those of the evaluation.
-        registry: Has the environment.
+        session: Of the evaluation.
+        tasks: What it plays.
     """
-    learnt = {*_tasks(own, "train", registry), *_tasks(own, "valid", registry)}
-    played = _tasks(made, made.eval.split, registry)
-    return sum(task in learnt for task in played), len(played)
-
-
-def _tasks(settings: Settings, split: str, registry: Registry) -> list[tuple[str, str]]:
-    spec = cast(EnvironmentSpec, registry.find("environment", settings.env.name).spec)
-    environment = spec.factory(settings.env.options, EnvironmentContext(settings.seed))
+    own = open_run(session.folder.path, session.registry)
+    if own.env == session.settings.env:
+        return 0
+    of_run = Session(session.folder, own, session.registry, QuietProgress())
     try:
-        return [_name(task) for task in environment.tasks(split)]
+        learnt = {_name(task) for split in ("train", "valid") for task in of_run.tasks(split)}
     finally:
-        environment.close()
+        of_run.close()
+    return sum(_name(task) in learnt for task in tasks)
 
 
 def _name(task: Task) -> tuple[str, str]:

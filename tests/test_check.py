@@ -88,13 +88,21 @@ def check(capsys: pytest.CaptureFixture[str]):
 
 
 def test_what_keeps_the_laws_of_curricula_is_told_so_with_exit_code_0(check, installed) -> None:
-    answer = check("maze", "--kind", "curriculum", *FEW)
+    answer = check("uniform", *FEW)
     assert answer.code == 0, answer.out
-    assert answer.out.startswith("curriculum 'maze' from 'mazes' (reflect-mazes 0.1.0)\n")
+    assert answer.out.startswith("curriculum 'uniform' from 'builtin' (reflect-core ")
     assert answer.row("round-trips").split()[0] == "ok"
-    assert answer.out.endswith("\n6 ok\n")
+    assert answer.out.endswith("\n7 ok\n")
     assert not answer.err
     assert list(installed.iterdir()) == []
+
+
+def test_the_kind_tells_parts_of_one_name_apart(check) -> None:
+    answer = check("maze", "--kind", "curriculum", *FEW)
+    assert answer.out.startswith("curriculum 'maze' from 'mazes' (reflect-mazes 0.1.0)\n")
+    assert answer.row("round-trips").split()[0] == "ok"
+    # no other process knows a plugin that these tests have made up
+    assert "no curriculum is called 'maze'" in answer.out
 
 
 def test_an_environment_is_examined_by_the_same_laws(check) -> None:

@@ -112,18 +112,9 @@ def evaluate(folder: Path, overrides: tuple[str, ...], **changes: Any) -> None:
         made = attrs.evolve(settings, eval=attrs.evolve(settings.eval, **given))
         made = config.override(registry, made, overrides)
         _evaluable(settings, made)
-        if settings.env != made.env and made.eval.split == "test" and folders.is_main_process():
-            seen, played = seen_before(settings, made, registry)
-            if seen:
-                click.echo(
-                    f"Warning: {seen} of the {played} test tasks are train's or valid's of this "
-                    "run: this is no evaluation on held-out tasks",
-                    err=True,
-                )
         return made
 
     from reflect_core import config
-    from reflect_core.seen import seen_before
 
     _continue(folder, "eval", change)
 
