@@ -215,8 +215,8 @@ class Endless(Right):
     """What is said and is not on the menu is no turn, so that who says nothing else never ends."""
 
     def step(self, action):
-        step = super().step(action) if action.startswith("push ") or self.over else None
-        return step or Step(self._observe(), 0.0)
+        known = self.over or action in self._observe().legal_actions
+        return super().step(action) if known else Step(self._observe(), 0.0)
 
 
 @breaks("records", "hand out a copy", "step")

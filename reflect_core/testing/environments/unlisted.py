@@ -30,7 +30,7 @@ NOTHING = "say nothing"
     cause="step looks the text up in all that the environment knows and not on the present menu: "
     "compare it with the legal actions first",
     look="step",
-    needs=["menu", "answers", "forgets"],
+    needs=["menu", "answers", "finite", "forgets"],
 )
 def unlisted(subject: EnvironmentSubject, effort: Effort) -> None:
     """What is not on the menu does and pays nothing, also where it nearly is or once was there."""
