@@ -14,6 +14,8 @@ from reflect_core import files
 from reflect_core.errors import CheckpointError, ReflectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reflect_core.plugins import Registry
     from reflect_core.settings import Settings
 
@@ -58,8 +60,17 @@ def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
 
 def discard_unused(folder: Path) -> None:
     """Remove a run's folder if nothing was made in it yet."""
-    if {path.name for path in folder.iterdir()} <= {CONFIG, MACHINE, files.LOCK}:
+    if _unused(folder):
         shutil.rmtree(folder)
+
+
+def nothing_made(groups: Iterable[Path]) -> bool:
+    """Whether no run in any of these folders has made anything; logs beside them do not count."""
+    return all(_unused(run) for group in groups for run in group.iterdir() if run.is_dir())
+
+
+def _unused(folder: Path) -> bool:
+    return {path.name for path in folder.iterdir()} <= {CONFIG, MACHINE, files.LOCK}
 
 
 def open_run(folder: Path, registry: Registry) -> Settings:

@@ -209,6 +209,7 @@ def test_an_ablation_from_the_command_line_goes_on_where_it_was(tmp_path):
 
 def test_another_study_in_the_same_folder_is_refused(tmp_path, capsys):
     (tmp_path / "study.toml").write_text("seed = 5\n")
+    (tmp_path / "seed-0" / "warmup" / "data").mkdir(parents=True)
     assert main(["ablate", "--env", "filesys", "--out", str(tmp_path)]) == 2
     assert "holds an ablation with other settings" in capsys.readouterr().err
     assert main(["ablate", "--env", "filesys", "--seeds", "x", "--out", str(tmp_path / "n")]) == 2
@@ -230,8 +231,30 @@ def test_a_study_goes_on_with_other_neutral_options_and_with_no_others(
             main([*command, f"rollout.worker_timeout={timeout}"])
     assert [made.rollout.worker_timeout for made in seen] == [3, 4]
     assert "worker_timeout = 4.0" in (tmp_path / "study.toml").read_text()
+    (tmp_path / "seed-0" / "warmup" / "data").mkdir(parents=True)
     assert main([*command, "train.iterations=7"]) == 2
     assert "other settings" in capsys.readouterr().err
+
+
+def test_a_mistake_that_stopped_a_study_before_anything_was_made_can_be_mended(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Study, "run", lambda self, progress: 1 / 0)
+    command = ["ablate", "--env", "filesys", "--out", str(tmp_path), *SHORT]
+    with pytest.raises(ZeroDivisionError):
+        main([*command, "--model", "./nope"])
+    begun = tmp_path / "seed-0" / "reflect-rl"
+    begun.mkdir(parents=True)
+    for name in ("run.toml", ".lock"):
+        (begun / name).touch()
+    (begun.parent / "reflect-rl.log").write_text("there is no such folder")
+    (tmp_path / "answers.sqlite").touch()  # which may have been paid for
+    with pytest.raises(ZeroDivisionError):
+        main(command)
+    assert 'name = "tiny"' in (tmp_path / "study.toml").read_text()
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        ".lock", "answers.sqlite", "study.toml",
+    ]  # fmt: skip
 
 
 def study_of(folder, registry, base, *names):

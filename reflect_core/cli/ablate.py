@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,9 +90,9 @@ def ablate(
     folders.make(folder)
     about = {**config.versions(registry, base), "tasks": tasks_digest(tasks)}
     about.pop("platform")  # a new kernel does not make another study
-    _same_study(folder, base, about, registry)
     study = Study(folder, registry, base, chosen, numbers, jobs or default_jobs(base))
     with files.lock(folder):
+        _same_study(folder, base, about, registry)
         study.run(make_progress())
         result = table.gather(chosen, study.runs())
         table.write(result, folder)
@@ -117,7 +118,8 @@ def _same_study(
 ) -> None:
     """Note the configuration of a study; refuse another one in the folder of an old.
 
-    Neutral options, such as an endpoint's budget, may change from one call to the next.
+    Neutral options, such as an endpoint's budget, may change from one call to the next; all may
+    where nothing was made yet, as a mistake in them had stopped it.
 
     Raises:
         ReflectError: The folder holds a study with other settings, or something else.
@@ -134,6 +136,10 @@ def _same_study(
     if old == text:
         return
     if _alike(old, text, base, registry):
+        files.write_atomic(path, text)
+    elif folders.nothing_made(arms := list(folder.glob("seed-*"))):
+        for place in arms:
+            shutil.rmtree(place)
         files.write_atomic(path, text)
     else:
         raise ReflectError(
