@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reflect_core.folders import open_run
+from reflect_core.folders import CONFIG, open_run
 from reflect_core.progress import QuietProgress
 from reflect_core.records import Task
 from reflect_core.session import Session
@@ -21,6 +21,8 @@ def seen_before(session: Session, tasks: Sequence[Task]) -> int:
         session: Of the evaluation.
         tasks: What it plays.
     """
+    if not (session.folder.path / CONFIG).is_file():
+        return 0  # begun by a program, which alone knows with what
     own = open_run(session.folder.path, session.registry)
     if own.env == session.settings.env:
         return 0
