@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["PATIENCE", "Ended", "run_child"]
+__all__ = ["Ended", "run_child"]
 
 PATIENCE = 600
 """Seconds."""

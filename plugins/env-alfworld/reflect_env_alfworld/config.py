@@ -26,7 +26,7 @@ USER = "user"
 
 
 def _types() -> frozenset[str]:
-    from alfworld.gen import constants  # only where games are made
+    from reflect_env_alfworld.alfred import constants  # only where games are made
 
     return frozenset(constants.OBJECTS)
 
