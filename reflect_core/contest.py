@@ -11,7 +11,6 @@ from typing import Any
 import attrs
 
 from reflect_core import evaluation
-from reflect_core.alarms import truncated
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.errors import CheckpointError, ReflectError, choices
 from reflect_core.evaluation import Contestant
@@ -88,8 +87,8 @@ def hold(session: Session) -> None:
             decoding=settings.decoding,
             failed_episodes=session.settings.rollout.failed_episodes,
             progress=advance,
+            alarms=session.alarms,
         )
-    truncated(sum(row["truncated_prompts"] for row in rows), session.alarms)
     alarms = session.alarms.counted()
     write_json(
         path,

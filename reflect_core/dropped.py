@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 from reflect_core.errors import EnvironmentFailure, EnvironmentLost, ReflectError
+from reflect_core.protocols import Environment
 from reflect_core.records import Task
+from reflect_core.workers.pipelined import Pipelined
 from reflect_core.workers.wire import EnvironmentRaised
 
-__all__ = ["check_failures", "concerns_all", "told_failure"]
+__all__ = ["check_failures", "close_all", "concerns_all", "renewed", "told_failure"]
 
 
 def told_failure(task: Task, error: Exception) -> str:
@@ -21,6 +24,30 @@ def told_failure(task: Task, error: Exception) -> str:
 def concerns_all(error: Exception) -> bool:
     """Whether no episode will go better: what a person can mend, and is told."""
     return isinstance(error, ReflectError) and not isinstance(error, EnvironmentLost)
+
+
+def renewed(environment: Environment, make: Callable[[], Environment]) -> Environment:
+    """What to go on with in place of an environment that raised; that one is closed.
+
+    Args:
+        environment: Its state is not to be trusted any more.
+        make: Builds another one.
+    """
+    if isinstance(environment, Pipelined):
+        environment.renew()
+        return environment
+    close_all([environment])
+    return make()
+
+
+def close_all(environments: Sequence[Environment]) -> None:
+    """Close them; one that raises keeps none from closing, and costs nothing that was played."""
+    for environment in environments:
+        try:
+            environment.close()
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises
+            said = f"an environment could not be closed: {type(error).__name__}: {error}"
+            warnings.warn(said, RuntimeWarning, stacklevel=2)
 
 
 def check_failures(failures: Sequence[str], total: int, limit: float) -> None:

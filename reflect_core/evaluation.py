@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from reflect_core.alarms import Alarms, dropped, truncated
 from reflect_core.dropped import check_failures
 from reflect_core.records import Trajectory
 from reflect_core.rollout import Collector, Episode
@@ -38,6 +39,7 @@ def evaluate(
     decoding: str,
     failed_episodes: float,
     progress: Callable[[str, Sequence[Trajectory]], None],
+    alarms: Alarms,
 ) -> list[dict[str, Any]]:
     """Play every contestant over the same episodes.
 
@@ -47,11 +49,13 @@ def evaluate(
         decoding: ``sampled``, ``argmax`` or ``both``.
         failed_episodes: Share of dropped episodes above which this stops.
         progress: Called with the row's name and the trajectories of each cohort.
+        alarms: Are told of prompts that were cut and of episodes that were dropped.
 
     Returns:
         One JSON-like row per contestant and decoding, episode by episode.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    cut = 0
     for contestant in contestants:
         collector = contestant.make()
         for greedy in DECODINGS[decoding] if contestant.decodes else (False,):
@@ -61,6 +65,8 @@ def evaluate(
                 progress=lambda done, name=contestant.name: progress(name, done),  # type: ignore[misc]
             )
             check_failures(played.failures, played.episodes, failed_episodes)
+            dropped(played.failures, alarms)
+            cut += played.truncated_prompts
             rows.append(
                 {
                     "name": contestant.name,
@@ -72,6 +78,7 @@ def evaluate(
                 }
             )
         collector.close()
+    truncated(cut, alarms)
     return rows
 
 

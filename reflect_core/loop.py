@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import attrs
 
 from reflect_core import checkpoint
-from reflect_core.alarms import Alarms, truncated
+from reflect_core.alarms import Alarms, dropped, truncated
 from reflect_core.checkpoint import Checkpoint
 from reflect_core.dropped import check_failures
 from reflect_core.errors import ConfigError, NonFiniteLoss
@@ -231,6 +231,7 @@ class Training:
         spent = self._spent(before)
         if self.crew.is_main:
             truncated(played.truncated_prompts, self.alarms)
+            dropped(played.failures, self.alarms)
         alarms = self._alarms()
         success = success_rate(played.trajectories)
         if success >= self.best_success:
@@ -250,6 +251,7 @@ class Training:
                     "stage": "valid",
                     "iteration": self.iteration,
                     **summary(played.trajectories),
+                    "failed_episodes": len(played.failures),
                     **spent,
                     "alarms": alarms,
                 }
@@ -326,6 +328,7 @@ def watch(
             "tasks, a longer warm-up or more episodes to compare would help",
         )
     truncated(played.truncated_prompts, alarms)
+    dropped(played.failures, alarms)
     menus = [
         len(turn.observation.legal_actions)
         for trajectory in trajectories

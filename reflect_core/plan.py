@@ -13,7 +13,9 @@ from typing import Any
 
 import attrs
 
+from reflect_core.alarms import dropped
 from reflect_core.baselines import ExpertPolicy, RandomPolicy, SilentReflector
+from reflect_core.dropped import check_failures, concerns_all, told_failure
 from reflect_core.errors import ReflectError
 from reflect_core.hints import hint_of
 from reflect_core.prompt import Menu, policy_segments, reflector_segments
@@ -204,7 +206,11 @@ def _played(session: Session, count: Callable[[str], int], *, expert: bool) -> S
         session.tasks(split), EPISODES, seed=0, stage=session.env_spec.stages[-1]
     )
     with contextlib.closing(collector):
-        played = collector.play(episodes, greedy=False).trajectories
+        outcome = collector.play(episodes, greedy=False)
+    # so few tell no share; a run judges that by all it plays
+    check_failures(outcome.failures, outcome.episodes, 1 - 1 / EPISODES)
+    dropped(outcome.failures, session.alarms)
+    played = outcome.trajectories
     history = session.settings.rollout.history
     reading, acting = [], []
     for trajectory in played:
@@ -232,10 +238,17 @@ def _reflection(session: Session, count: Callable[[str], int], *, expert: bool) 
     environment = session.environment
     if not expert or not isinstance(environment, Expert):
         return session.settings.rollout.max_reflection_tokens / 2
-    lengths = []
+    lengths, failures = [], []
     for task in session.tasks("train")[:EPISODES]:
-        observation = environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
-        lengths.append(float(count(hint_of(environment, observation).reflection) + 1))
+        try:
+            observation = environment.reset(task, seed=0, stage=session.env_spec.stages[-1])
+            lengths.append(float(count(hint_of(environment, observation).reflection) + 1))
+        except Exception as error:  # any fault of a plugin; counted
+            if concerns_all(error):
+                raise
+            failures.append(told_failure(task, error))
+    check_failures(failures, len(lengths) + len(failures), 1 - 1 / EPISODES)
+    dropped(failures, session.alarms)
     return _mean(lengths)
 
 

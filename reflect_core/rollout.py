@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from reflect_core.dropped import concerns_all, told_failure
+from reflect_core.dropped import close_all, concerns_all, renewed, told_failure
 from reflect_core.errors import EpisodeOver, ReflectError
 from reflect_core.grounding import without_actions
 from reflect_core.hints import hint_of
@@ -259,15 +259,15 @@ class Collector:
 
     def close(self) -> None:
         """Close all environments."""
-        for environment in self._environments:
-            environment.close()
+        close_all(self._environments)
         self._environments.clear()
 
     def _cohort(
         self, episodes: Sequence[Episode], greedy: bool, failures: list[str]
     ) -> list[Trajectory]:
         while len(self._environments) < len(episodes):
-            self._environments.append(self._new_environment())
+            with self._waiting():
+                self._environments.append(self._new_environment())
         live = [
             _Live(place, environment, episode, begin_reset(environment, episode))
             for place, (environment, episode) in enumerate(
@@ -389,11 +389,8 @@ class Collector:
 
     def _failed(self, one: _Live, error: Exception, failures: list[str]) -> None:
         failures.append(told_failure(one.episode.task, error))
-        try:
-            one.environment.close()
-        except Exception as closing:  # noqa: BLE001 - it is thrown away in any case
-            failures[-1] += f" (and close raised {type(closing).__name__})"
-        self._environments[one.place] = self._new_environment()
+        with self._waiting():
+            self._environments[one.place] = renewed(one.environment, self._new_environment)
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:

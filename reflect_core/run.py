@@ -151,9 +151,14 @@ def _lesson(session: Session, advance: Callable[..., None]) -> Lesson:
     common: dict[str, Any] = {"seed": session.settings.seed, "stages": session.env_spec.stages}
     tasks, settings = session.divided[0], session.settings.teach
     if session.settings.teacher.name == "expert":
-        first = session.environment
-        with session.more_environments() as others:
-            return teach(first, tasks, settings, others=others, progress=advance, **common)
+        return teach(
+            session.make_environment,
+            tasks,
+            settings,
+            side_by_side=max(1, session.settings.rollout.workers),
+            progress=advance,
+            **common,
+        )
     return tutor(
         session.make_environment,
         tasks,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +12,7 @@ import attrs
 
 from reflect_core.alarms import Alarms
 from reflect_core.context import Context, EnvironmentContext
+from reflect_core.dropped import close_all
 from reflect_core.errors import ConfigError, ReflectError, choices
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
 from reflect_core.loop import Crew, check_groups
@@ -99,18 +99,8 @@ class Session:
 
     @functools.cached_property
     def environment(self) -> Environment:
-        """An instance for listing tasks and for teaching."""
+        """An instance for listing tasks."""
         return self.make_environment()
-
-    @contextlib.contextmanager
-    def more_environments(self) -> Iterator[list[Environment]]:
-        """With :attr:`environment` one in each worker; none where there are no workers."""
-        more = [self.make_environment() for _ in range(self.settings.rollout.workers - 1)]
-        try:
-            yield more
-        finally:
-            for environment in more:
-                environment.close()
 
     def tasks(self, split: str) -> Sequence[Task]:
         """The environment's tasks of a split."""
@@ -257,7 +247,7 @@ class Session:
             for collector in self._collectors:
                 collector.close()
             if "environment" in self.__dict__:
-                self.environment.close()
+                close_all([self.environment])
         finally:
             if "workers" in self.__dict__ and self.workers is not None:
                 self.workers.close()

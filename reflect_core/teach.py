@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 import cattrs
 
-from reflect_core.dropped import concerns_all, told_failure
+from reflect_core.dropped import close_all, concerns_all, renewed, told_failure
 from reflect_core.errors import CheckpointError, NoAdvice, ReflectError
 from reflect_core.files import write_atomic
 from reflect_core.grounding import names
@@ -143,46 +143,51 @@ def divide(
 
 
 def teach(
-    environment: Environment,
+    make_environment: Callable[[], Environment],
     tasks: Sequence[Task],
     settings: TeachSettings,
     *,
     seed: int,
     stages: Sequence[str],
-    others: Sequence[Environment] = (),
+    side_by_side: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> Lesson:
     """Let the expert play ``settings.episodes`` episodes over the tasks in turn.
 
     Args:
-        environment: Must implement :class:`reflect_core.protocols.Expert`.
+        make_environment: Builds one, which must implement
+            :class:`reflect_core.protocols.Expert`; called ``side_by_side`` times, and again in
+            place of one that raised.
         tasks: Of the train split.
         settings: How many episodes, how many negative examples per episode, which stages.
         seed: Root of the random streams.
         stages: The environment's stages, the real task last. With ``settings.stages`` "all"
             episodes go through them in turn, else all are of the last.
-        others: More of the same, each in a process of its own as ``environment`` is, so that
-            episodes can be played at the same time; the examples are the same.
+        side_by_side: Episodes that are played at the same time; above 1 each environment is in a
+            process of its own. The examples are the same.
         progress: Called after each episode.
 
     Raises:
         ReflectError: The environment has no expert, or no task can be taught.
     """
-    if not isinstance(environment, Expert):
-        raise ReflectError(
-            "this environment has no expert that could teach",
-            why="it does not implement expert_action and expert_reflection",
-            then="run without warm-up (teach.episodes=0), or use an environment with an expert",
-        )
     if not tasks:
         raise ReflectError("there are no train tasks to teach from")
     lesson = Lesson([], [], 0)
-    episode = functools.partial(_episode, settings, seed)
-    for part in _side_by_side(
-        episode, [environment, *others], schedule(tasks, settings, seed, stages)
-    ):
-        lesson.add(part)
-        progress()
+    environments = [make_environment() for _ in range(side_by_side)]
+    try:
+        if not isinstance(environments[0], Expert):
+            raise ReflectError(
+                "this environment has no expert that could teach",
+                why="it does not implement expert_action and expert_reflection",
+                then="run without warm-up (teach.episodes=0), or use an environment with an expert",
+            )
+        episode = functools.partial(_episode, settings, seed)
+        planned = schedule(tasks, settings, seed, stages)
+        for part in _side_by_side(episode, environments, make_environment, planned):
+            lesson.add(part)
+            progress()
+    finally:
+        close_all(environments)
     if settings.episodes and not lesson.examples:
         raise ReflectError(
             "the expert solved none of the tasks",
@@ -226,23 +231,31 @@ def _negative(walk: Walk, wrong: str) -> Example | None:
 
 def _side_by_side(
     episode: Callable[[Environment, Planned], Lesson],
-    environments: Sequence[Environment],
+    environments: list[Environment],
+    make_environment: Callable[[], Environment],
     planned: Iterable[Planned],
 ) -> Iterator[Lesson]:
     """The episodes' lessons in their order; a thread waits for each environment."""
+
+    def play_in(place: int, each: Planned) -> Lesson:
+        lesson = episode(environments[place], each)
+        if lesson.failures:
+            environments[place] = renewed(environments[place], make_environment)
+        return lesson
+
     if len(environments) == 1:
-        yield from (episode(environments[0], each) for each in planned)
+        yield from (play_in(0, each) for each in planned)
         return
-    free: queue.SimpleQueue[Environment] = queue.SimpleQueue()
-    for environment in environments:
-        free.put(environment)
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for place in range(len(environments)):
+        free.put(place)
 
     def play(each: Planned) -> Lesson:
-        environment = free.get()
+        place = free.get()
         try:
-            return episode(environment, each)
+            return play_in(place, each)
         finally:
-            free.put(environment)
+            free.put(place)
 
     with ThreadPoolExecutor(len(environments)) as threads:
         playing = [threads.submit(play, each) for each in planned]

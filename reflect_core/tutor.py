@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import attrs
 
-from reflect_core.dropped import concerns_all, told_failure
+from reflect_core.dropped import close_all, concerns_all, renewed, told_failure
 from reflect_core.errors import NoAdvice, ReflectError
 from reflect_core.protocols import Environment, Expert, Teacher
 from reflect_core.records import Advice, Draws, Example, Question, Task
@@ -26,7 +26,7 @@ __all__ = ["tutor"]
 
 @attrs.define
 class _Pupil:
-    """One episode under way."""
+    """One episode."""
 
     number: int
     task: Task
@@ -40,21 +40,20 @@ class _Pupil:
     solved: bool = False
     over: bool = False
 
-    def __attrs_post_init__(self) -> None:
+    def begin(self) -> None:
         self.walk = Walk(self.environment, self.task, seed=self.seed, stage=self.stage)
 
 
 @contextlib.contextmanager
-def _dropped_if_it_fails(task: Task, lesson: Lesson, pupil: _Pupil | None = None) -> Iterator[None]:
+def _dropped_if_it_fails(pupil: _Pupil, lesson: Lesson) -> Iterator[None]:
     """End an episode in which a plugin raises, and tell it; what concerns all is raised on."""
     try:
         yield
     except Exception as error:
         if concerns_all(error):
             raise
-        lesson.failures.append(told_failure(task, error))
-        if pupil is not None:
-            pupil.over = pupil.failed = True
+        lesson.failures.append(told_failure(pupil.task, error))
+        pupil.over = pupil.failed = True
 
 
 def tutor(
@@ -100,18 +99,18 @@ def tutor(
         lesson = Lesson([], [], 0)
         episodes = schedule(tasks, settings, seed, stages)
         while group := list(itertools.islice(episodes, len(environments))):
-            pupils = []
-            for (number, task, stage, its_seed), environment in zip(
-                group, environments, strict=False
-            ):
-                with _dropped_if_it_fails(task, lesson):
-                    pupils.append(_Pupil(number, task, stage, its_seed, environment))
+            pupils = [
+                _Pupil(*planned, environment)
+                for planned, environment in zip(group, environments, strict=False)
+            ]
             _play(pupils, teacher, settings, seed, lesson)
             _go_wrong(pupils, teacher, settings, seed, lesson)
+            for place, pupil in enumerate(pupils):
+                if pupil.failed:
+                    environments[place] = renewed(pupil.environment, make_environment)
             progress(len(group))
     finally:
-        for environment in environments:
-            environment.close()
+        close_all(environments)
     if settings.episodes and not lesson.examples:
         raise ReflectError(
             "the teacher solved none of the tasks",
@@ -125,11 +124,14 @@ def _play(
     pupils: Sequence[_Pupil], teacher: Teacher, settings: TeachSettings, seed: int, lesson: Lesson
 ) -> None:
     """All episodes to their end, one turn of all at a time."""
+    for pupil in pupils:
+        with _dropped_if_it_fails(pupil, lesson):
+            pupil.begin()
     while live := [pupil for pupil in pupils if not pupil.over]:
         asking: list[tuple[_Pupil, Question]] = []
         for pupil in live:
             pupil.over = True
-            with _dropped_if_it_fails(pupil.task, lesson, pupil):
+            with _dropped_if_it_fails(pupil, lesson):
                 question = _question(pupil.walk, settings)
                 if question is not None:
                     pupil.over = False
@@ -149,7 +151,7 @@ def _play(
                 pupil.unanswered.add(len(pupil.path))
             said = "" if advice is None else advice.reflection
             pupil.path.append(Example("positive", question.state, said, action))
-            with _dropped_if_it_fails(pupil.task, lesson, pupil):
+            with _dropped_if_it_fails(pupil, lesson):
                 step = pupil.walk.step(action)
                 pupil.over, pupil.solved = step.over, step.success
     for pupil in pupils:
@@ -177,7 +179,7 @@ def _go_wrong(
         moves = wrong_moves(
             pupil.environment, pupil.path, planned, settings, wanted=wanted, seed=seed
         )
-        with _dropped_if_it_fails(pupil.task, lesson, pupil):
+        with _dropped_if_it_fails(pupil, lesson):
             for walk, wrong in moves:
                 question = _question(walk, settings, wrong)
                 if question is None:

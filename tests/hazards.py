@@ -19,6 +19,43 @@ GROWTH = 40  # MiB
 _hoard: list[bytearray] = []
 
 
+class Dead(Lamps):
+    """Lamps whose engine dies in one task, and does nothing ever after."""
+
+    dead = False
+    closed = 0
+    """How many were closed; for those of this process."""
+
+    def step(self, action):
+        """As the lamps', while it lives."""
+        self.dead |= self.task.task_id == "train-1"
+        if self.dead:
+            raise BrokenPipeError("no engine")
+        return super().step(action)
+
+    def close(self):
+        """Is counted."""
+        type(self).closed += 1
+
+
+class Remembering(Lamps):
+    """Its expert says how often it was asked; the same state asked again is the same."""
+
+    def reset(self, task, *, seed, stage=None):
+        """Forget."""
+        self.asked = set()
+        return super().reset(task, seed=seed, stage=stage)
+
+    def expert_action(self):
+        """Remember."""
+        self.asked.add(self.turn)
+        return super().expert_action()
+
+    def expert_reflection(self):
+        """Say it."""
+        return f"{super().expert_reflection()} after {sorted(self.asked)}"
+
+
 class Hazards(Lamps):
     """Lamps whose second turn goes wrong for some tasks.
 

@@ -393,6 +393,17 @@ def test_plugins_shows_options(runs: Runs, reflect: Any) -> None:
     assert "env.root=none" in answer.out
 
 
+def test_plugins_shows_what_an_environment_would_rather_have(
+    runs: Runs, reflect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = [fake_point(defaults={"env.size": 9, "trainer.lr": 0.5})]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: points)
+    told = reflect("plugins", "maze").out
+    own, wished = told.split("with it these are the defaults")
+    assert "env.size=4" in own
+    assert wished.split()[-2:] == ["env.size=9", "trainer.lr=0.5"]
+
+
 def test_plugins_explains_a_broken_one(runs: Runs, reflect: Any) -> None:
     answer = reflect("plugins", "env-alfworld")
     assert answer.code == 0

@@ -9,6 +9,7 @@ import torch
 import toy
 
 from reflect_core import Assignment, Choice, Observation, Trajectory, Transition
+from reflect_core.alarms import Alarms
 from reflect_core.errors import EnvironmentFailure
 from reflect_core.loop import Training, success_rate, summary
 from reflect_core.rollout import Played
@@ -31,6 +32,7 @@ class Script:
 
     solved: list[int]
     fail: int = 0
+    fail_valid: int = 0
     waited: float = 0.0
     greedy: list[bool] = attrs.field(factory=list)
     names: list[tuple] = attrs.field(factory=list)
@@ -39,7 +41,7 @@ class Script:
         self.greedy.append(greedy)
         self.names.append(episodes[0].name[:2])
         if episodes[0].name[0] == "eval":
-            wins, failures = self.solved.pop(0), 0
+            wins, failures = self.solved.pop(0), self.fail_valid
         else:
             wins, failures = 0, self.fail
         left = episodes[failures:]
@@ -113,7 +115,7 @@ class Alone:
         pass
 
 
-def train(folder: Path, script, *, resume=False, **options):
+def train(folder: Path, script, *, resume=False, alarms=None, **options):
     """A run of the loop, or what is left of one; what it leaves."""
     sections = {
         "train": {"iterations": 3, "episodes": 4, "valid_every": 1, "valid_episodes": 4},
@@ -126,6 +128,7 @@ def train(folder: Path, script, *, resume=False, **options):
         folder=RunFolder(folder), settings=toy.settings(Path("nowhere"), **sections),
         collector=script, trainer=Steps(weights), curriculum=InOrder(), weights=weights,
         valid=toy.Lamps().tasks("valid"), final_stage="full", crew=Alone(),
+        alarms=alarms or Alarms(),
     )  # fmt: skip
     if resume:
         training.resume()
@@ -173,6 +176,19 @@ def test_failed_episodes_are_counted_and_the_others_learnt_from(tmp_path):
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["stage"] == "train"]
     assert [(row["failed_episodes"], row["episodes"]) for row in rows] == [(1, 3)] * 3
+
+
+def test_those_of_a_validation_are_told_too(tmp_path):
+    told = []
+    train(tmp_path, Script([0] * 4, fail_valid=1), alarms=Alarms(told.append),
+          rollout={"failed_episodes": 0.5})  # fmt: skip
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, lines) if row["stage"] == "valid"]
+    assert [(row["failed_episodes"], row["episodes"]) for row in rows] == [(1, 3)] * 4
+    assert [row["alarms"]["failed_episodes"] for row in rows] == [1] * 4
+    assert [words for words in told if "fuse" in words] == [
+        "episodes that fail in the environment are dropped and counted: it blew a fuse"
+    ]
 
 
 def test_the_figures_of_episodes_by_hand():

@@ -8,7 +8,7 @@ from toy import lamps_registry, settings
 
 from reflect_core import config, plugins
 from reflect_core.cli.app import main
-from reflect_core.errors import ReflectError
+from reflect_core.errors import EnvironmentFailure, ReflectError
 from reflect_core.lm.meter import Meter, Reading
 from reflect_core.lm.pool import ModelPool
 from reflect_core.lm.size import parameters
@@ -63,6 +63,38 @@ def test_an_expert_that_a_run_does_not_need_may_have_nothing_to_say(model_folder
     for needing in (made, followed):
         with pytest.raises(ReflectError, match="tells no way"):
             plan(tmp_path, needing, lamps_registry(make=Mute))
+
+
+@pytest.mark.parametrize(("split", "method"), [("test", "step"), ("train", "reset")])
+def test_a_plan_tells_of_episodes_that_fail(model_folder, tmp_path, split, method):
+    broken = set()
+
+    class Broken(Lamps):
+        def reset(self, task, *, seed, stage=None):
+            self.task = task
+            self.fuse("reset")
+            return super().reset(task, seed=seed, stage=stage)
+
+        def step(self, action):
+            self.fuse("step")
+            return super().step(action)
+
+        def fuse(self, where):
+            if where == method and self.task.task_id in broken:
+                raise RuntimeError("a fuse blew")
+
+    made = settings(model_folder("lfm2"))
+    whole = plan(tmp_path, made, lamps_registry(make=Broken))
+    broken.add(f"{split}-1")
+    warned = []
+    progress = QuietProgress()
+    progress.warn = warned.append
+    session = Session(RunFolder(tmp_path), made, lamps_registry(make=Broken), progress)
+    assert describe(session) == whole
+    assert [f"{split}-1: RuntimeError: a fuse blew" in words for words in warned] == [True]
+    broken |= {f"{split}-{i}" for i in range(8)}
+    with pytest.raises(EnvironmentFailure, match="a fuse blew"):
+        plan(tmp_path, made, lamps_registry(make=Broken))
 
 
 def test_a_plan_tells_what_the_evaluation_lacks(model_folder, tmp_path):

@@ -1,11 +1,13 @@
 """Rollouts: layout independence, failing environments, the learner's limit."""
 
+import contextlib
 import itertools
 import json
 
 import attrs
 import numpy as np
 import pytest
+from hazards import Dead
 
 from reflect_core import rollout
 from reflect_core.baselines import ExpertPolicy, ExpertReflector, RandomPolicy, SilentReflector
@@ -94,8 +96,8 @@ def test_the_time_in_which_environments_alone_were_at_work_is_added_up(monkeypat
     collector = Collector(Lamps, SilentReflector(), RandomPolicy(), seed=3, num_envs=5)
     assert collector.waited == 0
     played = collector.play(episodes(), greedy=False)
-    # a second for each answer: one per turn, and one per reset
-    assert collector.waited == played.turns + played.episodes
+    # a second for each answer, one per turn and one per reset, and for each that is built
+    assert collector.waited == played.turns + played.episodes + 5
 
 
 def test_iterations_draw_anew():
@@ -160,6 +162,19 @@ def test_an_expert_that_gives_up_plays_on_and_its_episode_counts_as_lost():
     for trajectory in lost:
         assert {turn.reflection for turn in trajectory.transitions} == {""}
         assert {turn.action for turn in trajectory.transitions} == {"push red"}
+
+
+def test_one_that_died_is_built_anew_and_one_that_cannot_be_closed_costs_nothing():
+    class Stuck(Dead):
+        def close(self):
+            raise OSError("jammed")
+
+    for make in (Dead, Stuck):
+        closes = make is Dead
+        with contextlib.nullcontext() if closes else pytest.warns(RuntimeWarning, match="jammed"):
+            played = play(1, make=make)
+        assert played.failures == ["train-1: BrokenPipeError: no engine"] * 2
+        assert trace(played) == [row for row in trace(play(1)) if row[1] != "train-1"]
 
 
 def test_an_environment_that_cannot_reset_loses_its_episode_only():

@@ -10,6 +10,7 @@ import pytest
 from toy import lamps_registry, settings
 
 from reflect_core import checkpoint
+from reflect_core.alarms import Alarms
 from reflect_core.baselines import RandomPolicy, SilentReflector
 from reflect_core.errors import CheckpointError, NonFiniteLoss, ReflectError
 from reflect_core.evaluation import Contestant, evaluate
@@ -33,7 +34,7 @@ KEYS = {
     "teach": {"stage", "episodes", "positive_examples", "negative_examples", "unsolved",
               "without_negative", "unanswered", "failed_episodes", "alarms"},
     "sft": {"stage", "player", "update", "loss", "tokens_learnt", "alarms"},
-    "valid": PLAYED | TOKENS,
+    "valid": PLAYED | TOKENS | {"failed_episodes"},
     "eval": {"stage", "split", "alarms"},
     "train": PLAYED | TOKENS | PPO | {"failed_episodes", "truncated_prompts"},
 }  # fmt: skip
@@ -364,6 +365,7 @@ def test_failing_episodes_are_dropped_counted_and_in_the_end_too_many(model_fold
     run(tmp_path / "r", made, ["eval"], broken)
     row = evaluation(tmp_path / "r")["rows"][0]
     assert row["failed_episodes"] == 1
+    assert evaluation(tmp_path / "r")["alarms"]["failed_episodes"] == 1
     assert [e["task_id"] for e in row["episodes"]] == planned[:3] + planned[4:]
     with pytest.raises(ReflectError, match="episodes failed"):
         run(tmp_path / "s", made, ["eval"], lamps_registry(fail_on=planned[3:5]))
@@ -393,7 +395,7 @@ def test_argmax_rows_are_played_greedily_and_each_row_once():
         episodes = evaluation_episodes(Lamps().tasks("test"), 4, seed=0, stage="full")
         found = evaluate(
             [Contestant("own", "own", make, **options)], episodes, decoding=decoding,
-            failed_episodes=0, progress=lambda name, done: None,
+            failed_episodes=0, progress=lambda name, done: None, alarms=Alarms(),
         )  # fmt: skip
         return [row["decoding"] for row in found], list(asked)
 

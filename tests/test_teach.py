@@ -4,6 +4,7 @@ import json
 
 import attrs
 import pytest
+from hazards import Dead
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import lamps_that_fail
@@ -21,7 +22,9 @@ def lesson(
 ):
     environment = environment or Lamps(horizon=3)
     settings = TeachSettings(episodes=episodes, negatives=negatives, stages=shown, **more)
-    return teach(environment, environment.tasks("train"), settings, seed=seed, stages=stages)
+    return teach(
+        lambda: environment, environment.tasks("train"), settings, seed=seed, stages=stages
+    )
 
 
 def test_positive_examples_are_the_experts_path():
@@ -170,8 +173,29 @@ def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
     }
 
 
+def test_after_an_episode_in_which_it_raised_another_environment_goes_on():
+    before = Dead.closed
+    made = TeachSettings(episodes=24, negatives=1.0)
+    found = teach(Dead, Lamps().tasks("train"), made, seed=0, stages=("full",))
+    assert found.failures == ["train-1: BrokenPipeError: no engine"] * 3
+    assert len({e.state.task.task_id for e in found.examples}) == 7
+    assert Dead.closed - before == 4
+
+
+def test_one_that_cannot_be_closed_costs_nothing():
+    class Stuck(Lamps):
+        def close(self):
+            raise OSError("jammed")
+
+    with pytest.warns(RuntimeWarning, match="could not be closed: OSError: jammed"):
+        assert lesson(Stuck(horizon=3)) == lesson()
+
+
 def test_an_environment_without_an_expert_says_so():
     class Bare:
+        def close(self):
+            pass
+
         def tasks(self, split):
             return Lamps().tasks(split)
 

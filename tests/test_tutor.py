@@ -3,6 +3,7 @@
 import attrs
 import pytest
 from fake_plugins import FakeEntryPoint, module
+from hazards import Dead
 from toy import lamps_that_fail
 from toy import settings as toy_settings
 
@@ -54,7 +55,7 @@ def lesson(answer, *, episodes=6, negatives=1.0, spoiler=True, side_by_side=4, m
 def test_with_the_experts_actions_the_turns_are_those_of_the_experts_own_lesson():
     made, _ = lesson(echo)
     own = teach(
-        Lamps(horizon=3),
+        lambda: Lamps(horizon=3),
         Lamps(horizon=3).tasks("train"),
         TeachSettings(episodes=6, negatives=1.0),
         seed=0,
@@ -130,6 +131,14 @@ def test_an_episode_in_which_a_plugin_raises_is_left_out_and_told(where):
     assert not made.unsolved
     assert "train-1" not in {e.state.task.task_id for e in made.examples}
     assert len({e.state.task.task_id for e in made.examples}) == 7
+
+
+def test_after_an_episode_in_which_it_raised_another_environment_goes_on():
+    before = Dead.closed
+    made, _ = lesson(echo, episodes=24, make=Dead)
+    assert made.failures == ["train-1: BrokenPipeError: no engine"] * 3
+    assert len({e.state.task.task_id for e in made.examples}) == 7
+    assert Dead.closed - before == 4 + 3
 
 
 def test_wrong_moves_are_those_that_the_teachers_words_name_besides():

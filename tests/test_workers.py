@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import psutil
 import pytest
-from hazards import GROWTH, FaultyConfig, Hazards, Plain, Rendezvous, Whimsical
+from hazards import GROWTH, Dead, FaultyConfig, Hazards, Plain, Remembering, Rendezvous, Whimsical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import policy
@@ -178,8 +178,40 @@ def test_an_expert_in_workers_teaches_the_same():
         teach, tasks=TASKS, settings=TeachSettings(episodes=20), seed=0, stages=["full"]
     )
     with pool(Lamps, workers=3) as made:
-        first, *others = [made.environment() for _ in range(3)]
-        assert teaching(first, others=others) == teaching(Lamps())
+        assert teaching(made.environment, side_by_side=3) == teaching(Lamps)
+
+
+def test_an_engine_that_died_is_built_anew_where_it_teaches():
+    teaching = functools.partial(
+        teach, tasks=TASKS, settings=TeachSettings(episodes=24), seed=0, stages=["full"]
+    )
+    with pool(Dead, workers=2) as made:
+        found = teaching(made.environment, side_by_side=2)
+        assert made.restarts == 0
+    assert found == teaching(Dead)
+    assert len(found.failures) == 3
+
+
+@pytest.mark.parametrize("foresee", [False, True])
+@settings(max_examples=5, deadline=None)
+@given(asks=st.lists(st.booleans(), min_size=4, max_size=4), lost=st.integers(0, 3))
+def test_what_an_expert_says_does_not_depend_on_what_happens_to_its_process(foresee, asks, lost):
+    said = []
+    for kill in (False, True):
+        with pool(functools.partial(Remembering, horizon=6)) as made:
+            one = made.environment()
+            one.foresee = foresee
+            one.reset(TASKS[0], seed=0)
+            for turn, ask in enumerate(asks):
+                if ask:
+                    one.expert_action()
+                if kill and turn == lost:
+                    os.kill(made.processes[0], signal.SIGKILL)
+                one.step("sing")
+            one.expert_action()
+            said.append(one.expert_reflection())
+            assert made.restarts == kill
+    assert said[0] == said[1]
 
 
 # -- what may happen to a process -----------------------------------------------------------

@@ -131,7 +131,7 @@ def examples(episodes: int = 8, *, negatives: float = 1.0) -> list[Example]:
     """The lamp expert's turns: histories of no and of one turn, right and wrong."""
     lamps = Lamps()
     lesson = teach(
-        lamps,
+        lambda: lamps,
         lamps.tasks("train"),
         TeachSettings(episodes=episodes, negatives=negatives),
         seed=0,

@@ -30,7 +30,9 @@ class WithKeys(click.Command):
             for key in keys()
             if key.option != "name" or key.section == "model"
         ]
-        with formatter.section("KEY=VALUE, with defaults (those of parts: reflect plugins NAME)"):
+        with formatter.section(
+            "KEY=VALUE, with defaults; those of parts and of an environment: reflect plugins NAME"
+        ):
             formatter.write_dl(rows, col_max=34)
 
 
@@ -54,7 +56,11 @@ def _configured(command: F, *, out: str) -> F:
             click.option("--trainer", metavar="NAME", help="How the policy learns.  [ppo]"),
             click.option("--reflector", metavar="NAME", help="Who writes reflections.  [local]"),
             click.option("--policy", metavar="NAME", help="Who chooses actions.  [lm]"),
-            click.option("--curriculum", metavar="NAME", help="Which tasks next.  [uniform]"),
+            click.option(
+                "--curriculum",
+                metavar="NAME",
+                help="Which tasks next.  [uniform, or the environment's]",
+            ),
             click.option("--teacher", metavar="NAME", help="Who makes the examples.  [expert]"),
             click.option("--negatives", type=float, help="Negative examples an episode; 0: none."),
             click.option("--model", metavar="NAME", help="Hub name or folder.  [tiny]"),

@@ -87,7 +87,11 @@ def _part(kind: str, section: str, offer: Offer[Any]) -> str:
         (f"{key}={written(key.default)}", key.expected, key.help)
         for key in options(spec.config, section)
     ]
-    return "\n".join([*lines, *(_columns(rows) if rows else ["  no options"])])
+    lines += _columns(rows) if rows else ["  no options"]
+    wishes = [f"  {key}={written(value)}" for key, value in getattr(spec, "defaults", {}).items()]
+    if wishes:
+        lines += ["", "  with it these are the defaults, each where the part has it:", *wishes]
+    return "\n".join(lines)
 
 
 def _columns(rows: list[tuple[str, str, str]]) -> list[str]:

@@ -19,6 +19,7 @@ from reflect_core.lm.actor_critic import ActorCritic
 from reflect_core.lm.batch import PromptBatch, by_length, prompt_batch
 from reflect_core.lm.encode import Encoded, Encoder
 from reflect_core.lm.generate import inverse_cdf
+from reflect_core.lm.inference import inference
 from reflect_core.lm.pool import ModelPool, Player
 from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import draw_menu, policy_segments
@@ -93,7 +94,7 @@ class LmPolicy:
         values = [0.0] * len(states)
         hidden: list[Hidden | None] = [None] * len(states)
         lengths = [len(prompt.ids) for prompt, _ in encoded]
-        with self.player.active(), torch.no_grad():
+        with self.player.active(), inference(self.player.model):
             for rows in by_length(lengths, self.settings.rollout.batch_rows):
                 batch = self._batch([(encoded[i][0].ids, encoded[i][1]) for i in rows])
                 state = self.module.state(batch)

@@ -157,16 +157,21 @@ def replay(environment: Environment, past: Past) -> None:
     Raises:
         ReflectError: It shows something else there than the other did.
     """
-    seen = begin(environment, past.start)
-    for action in past.actions:
-        seen = environment.step(action).observation
-    if past.observation is not None and seen != past.observation:
+    seen: Observation | Step = begin(environment, past.start)
+    for turn, action in enumerate(past.actions):
+        if turn in past.asked:
+            _hint(environment, seen)
+        seen = environment.step(action)
+    shown = seen.observation if isinstance(seen, Step) else seen
+    if past.observation is not None and shown != past.observation:
         raise ReflectError(
             f"an episode of task {past.start.task.task_id} could not be repeated",
             why=f"after {len(past.actions)} turns with the same seed and actions the environment "
             "showed something else than before",
             then="make the environment depend on nothing but task, seed and actions",
         )
+    if len(past.actions) in past.asked:
+        _hint(environment, seen)
 
 
 def resident() -> float:

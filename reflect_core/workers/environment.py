@@ -47,6 +47,7 @@ class WorkerEnvironment(Pipelined):
         self._generation = -1  # of the process that knows it
         self._start: Start | None = None
         self._actions: list[str] = []
+        self._asked: set[int] = set()  # after how many actions the expert was
         self._seen: Observation | None = None
         self._hint: Hint | None = None
 
@@ -73,12 +74,15 @@ class WorkerEnvironment(Pipelined):
         self._before_reset(self)
         self._start = Start(task, seed, stage)
         self._actions.clear()
+        self._asked.clear()
         self._seen = None
         self.running, self.began = True, self.worker.submitted
 
         def finish() -> Observation:
             try:
                 self._seen = cast(Observation, answer())
+                if self._hint is not None:
+                    self._asked.add(0)
             except Exception:
                 self._start, self.running = None, False
                 raise
@@ -93,6 +97,8 @@ class WorkerEnvironment(Pipelined):
         def finish() -> Step:
             step = cast(Step, answer())
             self._actions.append(action)
+            if self._hint is not None:
+                self._asked.add(len(self._actions))
             self._seen = step.observation
             self.running = not step.over
             return step
@@ -104,7 +110,12 @@ class WorkerEnvironment(Pipelined):
         """Let the worker close it; does not wait for that, for the worker may be at work."""
         if self.closed:
             return
-        self.closed, self.running = True, False
+        self.closed = True
+        self.renew()
+
+    def renew(self) -> None:
+        """Let the worker close it and forget the episode; does not wait for that."""
+        self.running, self._start, self._hint = False, None, None
         if self.worker.process is not None and self._generation == self.worker.generation:
             self.worker.submit(Request(self._number, "close"))
 
@@ -115,7 +126,9 @@ class WorkerEnvironment(Pipelined):
     def foretold(self, verb: str) -> str:
         """The expert's word, which came with the last answer if it was foreseen."""
         if self._hint is None:
-            return cast(str, self._call(verb))
+            said = cast(str, self._call(verb))
+            self._asked.add(len(self._actions))
+            return said
         return self._hint.action if verb == "expert_action" else self._hint.reflection
 
     def _call(self, verb: str, *args: Any) -> Any:
@@ -148,8 +161,8 @@ class WorkerEnvironment(Pipelined):
             self._generation = self.worker.generation
             calls += 1  # to build it
             if verb != "reset" and self._start is not None:
-                past = Past(self._start, tuple(self._actions), self._seen)
-                calls += 1 + len(self._actions)
+                past = Past(self._start, tuple(self._actions), self._seen, frozenset(self._asked))
+                calls += 1 + len(self._actions) + 2 * len(self._asked)
         return self.worker.submit(Request(self._number, verb, args, past, hint), calls=calls)
 
     def _wait(self, ticket: Ticket, again: Callable[[], Ticket]) -> Reply:

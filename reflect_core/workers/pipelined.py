@@ -28,3 +28,7 @@ class Pipelined(ABC):
     @abstractmethod
     def begin_step(self, action: str) -> Callable[[], Step]:
         """As ``step``, which the result finishes; at most one is under way."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Throw the instance away that is at work there; the next call builds another."""

@@ -33,11 +33,13 @@ class Past:
         start: How it began.
         actions: What was done since.
         observation: What was seen last; None where the answer to ``reset`` got lost.
+        asked: After how many actions the expert was asked: what it says may depend on that.
     """
 
     start: Start
     actions: tuple[str, ...]
     observation: Observation | None
+    asked: frozenset[int] = frozenset()
 
 
 @attrs.frozen

@@ -121,11 +121,11 @@ def _read(
     family, words = named
     if not chosen(config, family, path.parent.parent.name):
         return None
-    content = path.read_bytes()
     try:
+        content = path.read_bytes()
         written: dict[str, Any] = json.loads(content)
         text, solvable = task_of(written["grammar"]), written.get("solvable")
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         left_out["that cannot be read"] += 1
         return None
     if config.source == REAL and written.get("synthetic"):  # a part of an exported folder

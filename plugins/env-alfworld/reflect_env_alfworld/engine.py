@@ -60,21 +60,25 @@ class Shown:
     lost: bool = False
 
 
+class GameError(ReflectError):
+    """A file that should hold a game does not."""
+
+
 def read_game(path: Path) -> GameText:
     """A game from a ``.tw-pddl`` file.
 
     Raises:
-        ReflectError: The file is missing or is not a game.
+        GameError: The file is missing or is not a game.
     """
     try:
         data = json.loads(path.read_bytes())
         return GameText(data["pddl_domain"], data["grammar"], data["pddl_problem"])
     except OSError as error:
-        raise ReflectError(
+        raise GameError(
             f"the game {path} cannot be read", why=error.strerror or str(error)
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ReflectError(
+        raise GameError(
             f"{path} is not a game of TextWorld's PDDL engine",
             why=f"{type(error).__name__}: {error}",
         ) from error

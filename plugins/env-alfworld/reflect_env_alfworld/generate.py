@@ -25,6 +25,7 @@ from reflect_env_alfworld.games import FAMILIES, Game
 from reflect_env_alfworld.invented import invented_name
 from reflect_env_alfworld.pddl import KEEP_NAMES, Layout, goal_words, instruction, problem
 from reflect_env_alfworld.rooms import HOLDS, Room, object_types, plans, read_room
+from reflect_env_alfworld.text import ASKED
 
 RECEPTACLES, OBJECTS = 18, 8
 """By default; so many give rather more than 20 legal actions on average."""
@@ -122,7 +123,7 @@ def _games(
 
 def _names(rng: np.random.Generator, layout: Layout) -> dict[str, str]:
     """A made-up name for each type of movable object; lamps and knives do what their names say."""
-    taken = {kind.lower() for kind in constants.OBJECTS}
+    taken = {kind.lower() for kind in constants.OBJECTS} | ASKED.keys()
     names: dict[str, str] = {}
     for kind in dict.fromkeys(kind for kind, _ in layout.contents):
         if kind not in KEEP_NAMES:

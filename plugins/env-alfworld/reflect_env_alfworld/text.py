@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from reflect_env_alfworld.memory import CLEAN, COLD, HOT, Memory, kind_of
 
-_ASKED = {"clean": CLEAN, "hot": HOT, "heat": HOT, "cool": COLD}
+ASKED = {"clean": CLEAN, "hot": HOT, "heat": HOT, "cool": COLD}
 """Words of a task, and what they ask its object to be."""
 
 
@@ -60,7 +60,7 @@ def asked_in(task: str) -> str | None:
     >>> asked_in("cool some mug and put it in shelf.")
     'cold'
     """
-    return next((_ASKED[word] for word in task.lower().split() if word in _ASKED), None)
+    return next((ASKED[word] for word in task.lower().split() if word in ASKED), None)
 
 
 def first_words(intro: str, *, remembers: bool) -> str:

@@ -85,8 +85,8 @@ def search_translation(domain: str, problem: str) -> str:
 def _read(path: Path) -> Translation | None:
     try:
         return cattrs.structure(json.loads(zlib.decompress(path.read_bytes())), Translation)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError:
+        return None  # writing it will tell why, if it is not that there is none yet
     except (zlib.error, ValueError, cattrs.BaseValidationError):
         return None  # cut off or of another program's: it is overwritten
 

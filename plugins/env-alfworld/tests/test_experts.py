@@ -98,7 +98,7 @@ def test_a_game_without_a_plan_is_given_up_counted_and_not_taught(
             ask()
     assert planner.notes == (f"the planner expert gave up 1 games: {task.task_id}",)
     with pytest.raises(ReflectError, match="solved none"):
-        teach(planner, [task], TeachSettings(episodes=1), seed=0, stages=("full",))
+        teach(lambda: planner, [task], TeachSettings(episodes=1), seed=0, stages=("full",))
     assert len(searches) == 2, "one for each episode"
 
 
@@ -111,7 +111,7 @@ def test_a_wrong_move_after_which_there_is_no_plan_is_not_taught(
     )
     planner = make(expert="planner", train_tasks=1)
     settings = TeachSettings(episodes=1, negatives=2)
-    lesson = teach(planner, planner.tasks("train"), settings, seed=0, stages=("full",))
+    lesson = teach(lambda: planner, planner.tasks("train"), settings, seed=0, stages=("full",))
     assert {example.kind for example in lesson.examples} == {"positive"}
     assert lesson.without_negative == 2
 

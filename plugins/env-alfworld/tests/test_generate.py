@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 pytest.importorskip("alfworld", reason="games are made of the domain that alfworld brings")
 
 from alfworld.gen import constants
-from reflect_env_alfworld import generate
+from reflect_env_alfworld import generate, invented
 from reflect_env_alfworld.config import AlfworldConfig
 from reflect_env_alfworld.export import game_json, write_game
 from reflect_env_alfworld.games import DATA, FAMILIES, Game
 from reflect_env_alfworld.generate import FEWEST_OBJECTS, FEWEST_RECEPTACLES, generate_games
 from reflect_env_alfworld.invented import invented_name
+from reflect_env_alfworld.pddl import Layout
 from reflect_env_alfworld.tasks import Games
 
 from reflect_core.errors import ConfigError, ReflectError
@@ -313,6 +314,17 @@ def test_made_up_names_take_the_place_of_all_but_lamps_and_knives(seed: int) -> 
 def test_a_made_up_name_is_not_one_that_is_taken(seed: int) -> None:
     first = invented_name(np.random.default_rng(seed), ())
     assert invented_name(np.random.default_rng(seed), {first.lower()}) != first
+
+
+def test_nor_a_word_that_asks_for_something_or_a_part_of_a_fixture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = iter(["hot", "cool", "basin", "bo", "ku"])
+    monkeypatch.setattr(invented, "_word", lambda rng: next(drawn))
+    layout = Layout("pick_and_place_simple", "Mug", "Shelf", 1, ("Shelf",), (("Mug", 0),))
+    names = generate._names(np.random.default_rng(0), layout)
+    assert set(names) == {"Mug"}
+    assert names["Mug"].lower() in {"bo", "boku"}
 
 
 def test_no_two_types_of_a_game_get_the_same_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ def test_a_teacher_shows_the_real_task_unless_all_stages_are_asked_for(
 
     def shown(stages: tuple[str, ...], which: str = "final") -> list[str]:
         settings = TeachSettings(episodes=20, negatives=1, stages=which)
-        lesson = teach(synthetic, tasks, settings, seed=0, stages=stages)
+        lesson = teach(lambda: synthetic, tasks, settings, seed=0, stages=stages)
         assert not lesson.unsolved
         return [
             folder(example.state.observation)

@@ -136,7 +136,11 @@ def test_at_the_goal_it_drops_him_off() -> None:
 
 def test_a_teacher_gets_positive_and_negative_examples(taxi: TaxiEnvironment) -> None:
     lesson = teach(
-        taxi, taxi.tasks("train"), TeachSettings(episodes=20, negatives=2), seed=0, stages=STAGES
+        lambda: taxi,
+        taxi.tasks("train"),
+        TeachSettings(episodes=20, negatives=2),
+        seed=0,
+        stages=STAGES,
     )
     assert not lesson.unsolved
     negatives = [example for example in lesson.examples if example.kind == "negative"]

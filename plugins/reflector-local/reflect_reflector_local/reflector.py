@@ -16,6 +16,7 @@ from reflect_core.grounding import named_action
 from reflect_core.lm.batch import by_length
 from reflect_core.lm.completion import CompletionBatch, CompletionLoss, completion_batch
 from reflect_core.lm.generate import generate
+from reflect_core.lm.inference import inference
 from reflect_core.lm.pool import ModelPool
 from reflect_core.lm.sft import PARTS, StepBatches, fit
 from reflect_core.prompt import reflector_segments
@@ -131,7 +132,7 @@ class LocalReflector:
         room = rollout.max_reflection_tokens
         argmax = greedy or rollout.reflection_temperature == 0
         drafts = [Draft("", cut=False)] * len(states)
-        with self.player.active() as model:
+        with self.player.active() as model, inference(model):
             for rows in by_length([len(prompt) for prompt in prompts], rollout.batch_rows):
                 written = generate(
                     model,
