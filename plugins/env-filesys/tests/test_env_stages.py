@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reflect_env_filesys.config import STAGES
+from reflect_env_filesys.config import STAGES, FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
 
 from reflect_core.records import Observation, Step, Task
@@ -141,9 +141,12 @@ def test_a_teacher_shows_the_real_task_unless_all_stages_are_asked_for(
 ) -> None:
     tasks = [task for task in synthetic.tasks("train") if task.level == 3][:10]
 
+    def make() -> FilesysEnvironment:
+        return FilesysEnvironment(FilesysConfig(corpus="synthetic", expert="explorer"))
+
     def shown(stages: tuple[str, ...], which: str = "final") -> list[str]:
         settings = TeachSettings(episodes=20, negatives=1, stages=which)
-        lesson = teach(lambda: synthetic, tasks, settings, seed=0, stages=stages)
+        lesson = teach(make, tasks, settings, seed=0, stages=stages)
         assert not lesson.unsolved
         return [
             folder(example.state.observation)
