@@ -199,7 +199,7 @@ def share_solved(town: TaxiEnvironment, seeds: int = 10) -> float:
 
 def test_teaching_leaves_out_what_it_does_not_solve(town: TaxiEnvironment) -> None:
     lesson = teach(
-        lambda: town,
+        lambda: TaxiEnvironment(TaxiConfig(expert="compass")),
         town.tasks("train"),
         TeachSettings(episodes=200, negatives=0),
         seed=0,

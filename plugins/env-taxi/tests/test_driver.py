@@ -136,7 +136,7 @@ def test_at_the_goal_it_drops_him_off() -> None:
 
 def test_a_teacher_gets_positive_and_negative_examples(taxi: TaxiEnvironment) -> None:
     lesson = teach(
-        lambda: taxi,
+        lambda: TaxiEnvironment(TaxiConfig(expert="planner")),
         taxi.tasks("train"),
         TeachSettings(episodes=20, negatives=2),
         seed=0,
