@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-__all__ = ["Alarms", "dropped", "truncated"]
+__all__ = ["Alarms", "truncated"]
 
 
 class Alarms:
@@ -52,16 +52,6 @@ class Alarms:
         """Events by kind since the last call."""
         counts, self._counts = dict(sorted(self._counts.items())), Counter()
         return counts
-
-
-def dropped(failures: Sequence[str], alarms: Alarms) -> None:
-    """Sound that episodes were dropped, with what was raised in the first of them."""
-    if failures:
-        alarms.sound(
-            "failed_episodes",
-            f"episodes that fail in the environment are dropped and counted: {failures[0]}",
-            count=len(failures),
-        )
 
 
 def truncated(count: int, alarms: Alarms) -> None:

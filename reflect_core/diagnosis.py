@@ -23,9 +23,8 @@ from pathlib import Path
 
 import attrs
 
-from reflect_core.alarms import dropped
 from reflect_core.baselines import ExpertReflector, FollowPolicy
-from reflect_core.dropped import check_failures
+from reflect_core.dropped import check_failures, sound_failures
 from reflect_core.errors import ReflectError
 from reflect_core.grounding import alternatives
 from reflect_core.protocols import Expert, Policy
@@ -220,7 +219,7 @@ def diagnose(
     collector = session.collector(speaker, watched, needs_expert=True)
     played = collector.play(planned, greedy=greedy)
     check_failures(played.failures, played.episodes, session.settings.rollout.failed_episodes)
-    dropped(played.failures, session.alarms)
+    sound_failures(played.failures, session.alarms)
     by_index = {episode.index: episode for episode in planned}
     found = [_turns(by_index[each.episode], each, watched) for each in played.trajectories]
     if all(turn.left_open for turn in itertools.chain.from_iterable(found)):

@@ -1,17 +1,25 @@
-"""Episodes that are dropped because an environment or its expert raised: told, and counted."""
+"""Episodes dropped because an environment or its expert raised: told, counted, gone on from."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
 
+from reflect_core.alarms import Alarms
 from reflect_core.errors import EnvironmentFailure, EnvironmentLost, ReflectError
 from reflect_core.protocols import Environment
 from reflect_core.records import Task
 from reflect_core.workers.pipelined import Pipelined
 from reflect_core.workers.wire import EnvironmentRaised
 
-__all__ = ["check_failures", "close_all", "concerns_all", "renewed", "told_failure"]
+__all__ = [
+    "check_failures",
+    "close_all",
+    "concerns_all",
+    "renewed",
+    "sound_failures",
+    "told_failure",
+]
 
 
 def told_failure(task: Task, error: Exception) -> str:
@@ -48,6 +56,16 @@ def close_all(environments: Sequence[Environment]) -> None:
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises
             said = f"an environment could not be closed: {type(error).__name__}: {error}"
             warnings.warn(said, RuntimeWarning, stacklevel=2)
+
+
+def sound_failures(failures: Sequence[str], alarms: Alarms) -> None:
+    """Sound that episodes were dropped, with what was raised in the first of them."""
+    if failures:
+        alarms.sound(
+            "failed_episodes",
+            f"episodes that fail in the environment are dropped and counted: {failures[0]}",
+            count=len(failures),
+        )
 
 
 def check_failures(failures: Sequence[str], total: int, limit: float) -> None:

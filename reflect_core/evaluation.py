@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from reflect_core.alarms import Alarms, dropped, truncated
-from reflect_core.dropped import check_failures
+from reflect_core.alarms import Alarms, truncated
+from reflect_core.dropped import check_failures, sound_failures
 from reflect_core.records import Trajectory
 from reflect_core.rollout import Collector, Episode
 
@@ -65,7 +65,7 @@ def evaluate(
                 progress=lambda done, name=contestant.name: progress(name, done),  # type: ignore[misc]
             )
             check_failures(played.failures, played.episodes, failed_episodes)
-            dropped(played.failures, alarms)
+            sound_failures(played.failures, alarms)
             cut += played.truncated_prompts
             rows.append(
                 {

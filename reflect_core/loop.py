@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import attrs
 
 from reflect_core import checkpoint
-from reflect_core.alarms import Alarms, dropped, truncated
+from reflect_core.alarms import Alarms, truncated
 from reflect_core.checkpoint import Checkpoint
-from reflect_core.dropped import check_failures
+from reflect_core.dropped import check_failures, sound_failures
 from reflect_core.errors import ConfigError, NonFiniteLoss
 from reflect_core.files import write_json
 from reflect_core.protocols import Curriculum, Trainer, Weights
@@ -231,7 +231,7 @@ class Training:
         spent = self._spent(before)
         if self.crew.is_main:
             truncated(played.truncated_prompts, self.alarms)
-            dropped(played.failures, self.alarms)
+            sound_failures(played.failures, self.alarms)
         alarms = self._alarms()
         success = success_rate(played.trajectories)
         if success >= self.best_success:
@@ -328,7 +328,7 @@ def watch(
             "tasks, a longer warm-up or more episodes to compare would help",
         )
     truncated(played.truncated_prompts, alarms)
-    dropped(played.failures, alarms)
+    sound_failures(played.failures, alarms)
     menus = [
         len(turn.observation.legal_actions)
         for trajectory in trajectories

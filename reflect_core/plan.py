@@ -13,9 +13,8 @@ from typing import Any
 
 import attrs
 
-from reflect_core.alarms import dropped
 from reflect_core.baselines import ExpertPolicy, RandomPolicy, SilentReflector
-from reflect_core.dropped import check_failures, concerns_all, told_failure
+from reflect_core.dropped import check_failures, concerns_all, sound_failures, told_failure
 from reflect_core.errors import ReflectError
 from reflect_core.hints import hint_of
 from reflect_core.prompt import Menu, policy_segments, reflector_segments
@@ -207,9 +206,7 @@ def _played(session: Session, count: Callable[[str], int], *, expert: bool) -> S
     )
     with contextlib.closing(collector):
         outcome = collector.play(episodes, greedy=False)
-    # so few tell no share; a run judges that by all it plays
-    check_failures(outcome.failures, outcome.episodes, 1 - 1 / EPISODES)
-    dropped(outcome.failures, session.alarms)
+    _heed(outcome.failures, outcome.episodes, session)
     played = outcome.trajectories
     history = session.settings.rollout.history
     reading, acting = [], []
@@ -247,9 +244,14 @@ def _reflection(session: Session, count: Callable[[str], int], *, expert: bool) 
             if concerns_all(error):
                 raise
             failures.append(told_failure(task, error))
-    check_failures(failures, len(lengths) + len(failures), 1 - 1 / EPISODES)
-    dropped(failures, session.alarms)
+    _heed(failures, len(lengths) + len(failures), session)
     return _mean(lengths)
+
+
+def _heed(failures: Sequence[str], total: int, session: Session) -> None:
+    """Stop where all episodes fail: so few tell no share, which a run judges by all it plays."""
+    check_failures(failures, total, 1 - 1 / EPISODES)
+    sound_failures(failures, session.alarms)
 
 
 def _counter(session: Session, *, uses_model: bool) -> tuple[Callable[[str], int], bool]:

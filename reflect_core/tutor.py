@@ -41,6 +41,7 @@ class _Pupil:
     over: bool = False
 
     def begin(self) -> None:
+        """Reset the environment to its task."""
         self.walk = Walk(self.environment, self.task, seed=self.seed, stage=self.stage)
 
 

@@ -13,6 +13,8 @@ from reflect_core.workers.worker import RETRIES, Ticket, Worker
 
 T = TypeVar("T")
 
+EXPERT = ("expert_action", "expert_reflection")
+
 
 class WorkerEnvironment(Pipelined):
     """Implements :class:`reflect_core.protocols.Environment`.
@@ -81,8 +83,6 @@ class WorkerEnvironment(Pipelined):
         def finish() -> Observation:
             try:
                 self._seen = cast(Observation, answer())
-                if self._hint is not None:
-                    self._asked.add(0)
             except Exception:
                 self._start, self.running = None, False
                 raise
@@ -97,8 +97,6 @@ class WorkerEnvironment(Pipelined):
         def finish() -> Step:
             step = cast(Step, answer())
             self._actions.append(action)
-            if self._hint is not None:
-                self._asked.add(len(self._actions))
             self._seen = step.observation
             self.running = not step.over
             return step
@@ -126,9 +124,7 @@ class WorkerEnvironment(Pipelined):
     def foretold(self, verb: str) -> str:
         """The expert's word, which came with the last answer if it was foreseen."""
         if self._hint is None:
-            said = cast(str, self._call(verb))
-            self._asked.add(len(self._actions))
-            return said
+            return cast(str, self._call(verb))
         return self._hint.action if verb == "expert_action" else self._hint.reflection
 
     def _call(self, verb: str, *args: Any) -> Any:
@@ -143,6 +139,9 @@ class WorkerEnvironment(Pipelined):
             self._hint = None
         hint = changes and self.foresee
         ticket = self._submit(verb, args, hint)
+        if hint or verb in EXPERT:
+            # of a step the state that it leads to
+            self._asked.add(len(self._actions) + (verb == "step"))
 
         def answer() -> Any:
             nonlocal ticket

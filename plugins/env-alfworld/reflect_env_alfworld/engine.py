@@ -18,7 +18,6 @@ from typing import Any
 import attrs
 from textworld.generator.game import EntityInfo
 
-from reflect_core.errors import ReflectError
 from reflect_env_alfworld import grammar as grammars
 from reflect_env_alfworld.alfred import Demangler
 from reflect_env_alfworld.facts import Fact, Facts, Slot, Types
@@ -60,8 +59,8 @@ class Shown:
     lost: bool = False
 
 
-class GameError(ReflectError):
-    """A file that should hold a game does not."""
+class GameError(Exception):
+    """A file that should hold a game does not: where there are others, one episode's failure."""
 
 
 def read_game(path: Path) -> GameText:
@@ -74,13 +73,10 @@ def read_game(path: Path) -> GameText:
         data = json.loads(path.read_bytes())
         return GameText(data["pddl_domain"], data["grammar"], data["pddl_problem"])
     except OSError as error:
-        raise GameError(
-            f"the game {path} cannot be read", why=error.strerror or str(error)
-        ) from error
+        raise GameError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise GameError(
-            f"{path} is not a game of TextWorld's PDDL engine",
-            why=f"{type(error).__name__}: {error}",
+            f"{path} is not a game of TextWorld's PDDL engine: {type(error).__name__}: {error}"
         ) from error
 
 

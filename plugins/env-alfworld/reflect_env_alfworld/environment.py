@@ -13,7 +13,7 @@ from reflect_core.errors import EpisodeOver, NoAdvice, ReflectError
 from reflect_core.records import SPLITS, Observation, Step, Task
 from reflect_env_alfworld import text
 from reflect_env_alfworld.config import TEXTWORLD, AlfworldConfig
-from reflect_env_alfworld.engine import Engine, GameError, GameText, Shown, read_game
+from reflect_env_alfworld.engine import Engine, GameText, Shown, read_game
 from reflect_env_alfworld.experts import Adviser, make_adviser
 from reflect_env_alfworld.explorer import Advice
 from reflect_env_alfworld.games import FAMILIES, Game
@@ -315,10 +315,6 @@ class AlfworldEnvironment:
         try:
             engine = self._ready(game)
             return engine, engine.reset()
-        except GameError as error:
-            if game.source == TEXTWORLD:
-                raise
-            raise ValueError(str(error)) from error  # an episode's failure, not the run's end
         except ReflectError:
             raise
         except Exception as error:

@@ -18,7 +18,7 @@ pytest.importorskip("alfworld", reason="the engine comes with alfworld")
 import fast_downward
 from reflect_env_alfworld import engine as engines
 from reflect_env_alfworld import games, native
-from reflect_env_alfworld.engine import NOTHING, Engine, GameText, Shown, read_game
+from reflect_env_alfworld.engine import NOTHING, Engine, GameError, GameText, Shown, read_game
 from reflect_env_alfworld.facts import Facts, Types, parse_query
 from reflect_env_alfworld.generate import generate_games
 from reflect_env_alfworld.grammar import parse
@@ -256,9 +256,9 @@ def test_a_file_that_is_no_game_is_told(tmp_path: Path) -> None:
     for content in (b"", b"[]", b'{"grammar": 1}', b"\xff"):
         path = tmp_path / "game.tw-pddl"
         path.write_bytes(content)
-        with pytest.raises(ReflectError, match="not a game"):
+        with pytest.raises(GameError, match="not a game"):
             read_game(path)
-    with pytest.raises(ReflectError, match="cannot be read"):
+    with pytest.raises(GameError, match="cannot be read"):
         read_game(tmp_path / "none")
 
 
