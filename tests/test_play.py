@@ -319,6 +319,22 @@ def test_reflection_and_probabilities_are_shown_and_enter_follows(
     assert Watched.alive == 0
 
 
+def test_players_travel_without_the_rest_of_their_run(
+    run: Path, lamps: Registry, tmp_path: Path
+) -> None:
+    for name in ("run.toml", "stages.json"):
+        shutil.copy(run / name, tmp_path)
+    for name in ("policy", "reflector"):
+        shutil.copytree(run / name, tmp_path / name)
+    counsels = []
+    for folder in (run, tmp_path):
+        with table(lamps, "lamps", run=folder) as made:
+            assert made.players is not None
+            counsels.append((made.players.stage, made.game(seed=4).counsel()))
+    assert counsels[0] == counsels[1]
+    assert counsels[0][0] == "after RL"
+
+
 def test_a_run_that_has_only_warmed_up(run: Path, lamps: Registry, tmp_path: Path) -> None:
     early = tmp_path / "early"
     shutil.copytree(run, early)
