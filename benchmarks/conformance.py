@@ -27,6 +27,7 @@ import attrs
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from mutants import (
+    curricula,
     environments,
     hanoi,
     lamps,
@@ -117,7 +118,7 @@ def originals(bench: Bench) -> Iterator[Good]:
     for kind, right in (
         ("reflector", parts.Parrot),
         ("policy", parts.Habit),
-        ("curriculum", parts.InTurn),
+        ("curriculum", curricula.InTurn),
     ):
         yield Good(
             kind,
@@ -136,7 +137,7 @@ def mutants(bench: Bench) -> Iterator[tuple[str, str, Mutant, Examine]]:
     for kind, group in (
         ("reflector", parts.REFLECTORS),
         ("policy", parts.POLICIES),
-        ("curriculum", parts.CURRICULA),
+        ("curriculum", curricula.CURRICULA),
     ):
         for name, mutant in group.items():
             yield (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import attrs
 import pytest
 import torch
-from mutants.parts import CURRICULA, POLICIES, REFLECTORS, Habit, InTurn, Parrot, examine
+from mutants.curricula import CURRICULA, InTurn
+from mutants.parts import POLICIES, REFLECTORS, Habit, Parrot, examine
 
 from reflect_core import PolicySpec, ReflectorSpec
 from reflect_core.lm.policy import LmPolicy

@@ -1,17 +1,14 @@
-"""Reflectors, policies and curricula that are right, and what becomes of them by one slip."""
+"""Reflectors and policies that are right, and what becomes of them by one slip."""
 
 from __future__ import annotations
-
-import importlib
-import time
 
 import attrs
 import torch
 
 from mutants.common import Mutant, register
-from reflect_core import CurriculumSpec, PolicySpec, ReflectorSpec, Task
-from reflect_core.curriculum import UniformCurriculum
-from reflect_core.records import Assignment, Choice
+from mutants.curricula import Recipe
+from reflect_core import CurriculumSpec, PolicySpec, ReflectorSpec
+from reflect_core.records import Choice
 from reflect_core.testing.bench import Bench
 from reflect_core.testing.kinds import LAWS
 from reflect_core.testing.laws import Effort, Examiner, Outcome
@@ -19,24 +16,9 @@ from reflect_core.testing.parts import PartSubject
 
 REFLECTORS: dict[str, Mutant] = {}
 POLICIES: dict[str, Mutant] = {}
-CURRICULA: dict[str, Mutant] = {}
 reflector = register(REFLECTORS)
 policy = register(POLICIES)
-curriculum = register(CURRICULA)
 SPECS = {"reflector": ReflectorSpec, "policy": PolicySpec, "curriculum": CurriculumSpec}
-
-
-@attrs.frozen
-class Recipe:
-    """Builds a curriculum of a test in another process."""
-
-    module: str
-    name: str
-
-    def subject(self) -> PartSubject:
-        part = getattr(importlib.import_module(self.module), self.name)
-        made = CurriculumSpec(name="mutant", factory=lambda config, context: part(context))
-        return PartSubject.of("curriculum", made, made.config())
 
 
 def examine(kind: str, part, bench: Bench, effort: Effort | None = None) -> dict[str, Outcome]:
@@ -201,114 +183,3 @@ class CountsInABuffer(Habit):
     def choose(self, state, draw):
         self.taste.asked += 1
         return super().choose(state, draw)
-
-
-# -- curricula ----------------------------------------------------------------------------
-
-
-class InTurn(UniformCurriculum):
-    """All tasks in turn, those of the first ten iterations on the first stage."""
-
-    def __init__(self, context):
-        super().__init__(context.tasks("train"), seed=context.seed)
-        self.context = context
-        self.seen = 0
-
-    def assign(self, episodes, *, iteration):
-        stage = self.context.stages[0] if iteration < 10 else None
-        return [
-            attrs.evolve(each, stage=stage)
-            for each in super().assign(episodes, iteration=iteration)
-        ]
-
-    def observe(self, trajectories):
-        self.seen += len(trajectories)
-        return {"curriculum/seen": float(self.seen)}
-
-    def state_dict(self):
-        return {**super().state_dict(), "seen": self.seen}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.seen = state["seen"]
-
-
-@curriculum("builds", "no method observe", "__init__")
-class Blind(InTurn):
-    observe = None
-
-
-@curriculum("existing", "another split", "assign")
-class FromTheTestSplit(InTurn):
-    def assign(self, episodes, *, iteration):
-        first, *rest = super().assign(episodes, iteration=iteration)
-        return [attrs.evolve(first, task=self.context.tasks("test")[0]), *rest]
-
-
-@curriculum("existing", "tasks of its own making", "assign")
-class MakesTasks(InTurn):
-    def assign(self, episodes, *, iteration):
-        return [Assignment(Task(f"mine-{i}", "train", "push")) for i in range(episodes)]
-
-
-@curriculum("existing", "a stage that the environment does not declare", "assign")
-class StageByNumber(InTurn):
-    def assign(self, episodes, *, iteration):
-        return [
-            attrs.evolve(each, stage=str(iteration))
-            for each in super().assign(episodes, iteration=iteration)
-        ]
-
-
-@curriculum("existing", "tasks ran out", "assign")
-class RunsOut(InTurn):
-    def assign(self, episodes, *, iteration):
-        return super().assign(min(episodes, 8), iteration=iteration)
-
-
-@curriculum("existing", "do not add up", "assign")
-class GroupsOfTwo(InTurn):
-    def assign(self, episodes, *, iteration):
-        halves = super().assign(-(-episodes // 2), iteration=iteration)
-        return [attrs.evolve(each, group_size=2) for each in halves]
-
-
-@curriculum("figures", "mean of no episodes", "observe")
-class MeanOfNothing(InTurn):
-    def observe(self, trajectories):
-        rate = torch.tensor([float(one.success) for one in trajectories]).mean()
-        return {**super().observe(trajectories), "curriculum/rate": float(rate)}
-
-
-@curriculum("deterministic", "a generator that the seed does not decide", "assign")
-class ShufflesByTheClock(InTurn):
-    def assign(self, episodes, *, iteration):
-        found = list(super().assign(episodes, iteration=iteration))
-        start = time.perf_counter_ns() % len(found)
-        return found[start:] + found[:start]
-
-
-@curriculum("fresh-process", "sort sets", "assign")
-class AsASetHasThem(InTurn):
-    def assign(self, episodes, *, iteration):
-        found = super().assign(episodes, iteration=iteration)
-        ids = list({task.task_id for task in self.context.tasks("train")})
-        return sorted(found, key=lambda each: ids.index(each.task.task_id))
-
-
-@curriculum("round-trips", "not in state_dict", "state_dict")
-class ForgetsWhatItSaw(InTurn):
-    def load_state_dict(self, state):
-        super().load_state_dict({**state, "seen": 0})
-
-
-@curriculum("round-trips", "a set", "state_dict")
-class ASetInTheState(InTurn):
-    def state_dict(self):
-        return {**super().state_dict(), "tasks": {"a"}}
-
-
-@curriculum("arrives", "nothing ends", "assign")
-class StaysOnTheFirstStage(InTurn):
-    def assign(self, episodes, *, iteration):
-        return super().assign(episodes, iteration=0)
