@@ -13,7 +13,7 @@ import attrs
 from reflect_core.alarms import Alarms
 from reflect_core.context import Context, EnvironmentContext
 from reflect_core.dropped import close_all
-from reflect_core.errors import ConfigError, ReflectError, choices
+from reflect_core.errors import CheckpointError, ConfigError, ReflectError, choices
 from reflect_core.hookspecs import EnvironmentSpec, PolicySpec, ReflectorSpec, TrainerSpec
 from reflect_core.loop import Crew, check_groups
 from reflect_core.plugins import Registry
@@ -346,9 +346,21 @@ class Session:
         return self.policy_spec.trainable or self.reflector_spec.trainable
 
     def take_up(self, policy_folder: Path) -> None:
-        """Load the warmed-up reflector and a policy from the run's folder."""
-        if self.reflector_spec.trainable and self.folder.reflector.exists():
-            cast(TrainableReflector, self.reflector).load(self.folder.reflector)
+        """Load the warmed-up reflector and a policy from the run's folder.
+
+        Raises:
+            CheckpointError: The reflector was warmed up and is gone; an untaught one would speak.
+        """
+        if self.reflector_spec.trainable:
+            saved = self.folder.reflector
+            if saved.exists():
+                cast(TrainableReflector, self.reflector).load(saved)
+            elif self.folder.finished("sft reflector"):
+                raise CheckpointError(
+                    f"{self.folder.path} has lost its reflector",
+                    why=f"it was warmed up, and there is no folder {saved}",
+                    then="copy that folder from where the run was made",
+                )
         if self.policy_spec.trainable and policy_folder.exists():
             cast(TrainablePolicy, self.policy).load(policy_folder)
 

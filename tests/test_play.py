@@ -23,6 +23,7 @@ from toy import lamps_registry, settings
 from reflect_core import ConfigError, EnvironmentSpec, Observation, ReflectError, Step, option
 from reflect_core import config as configuration
 from reflect_core.cli import main
+from reflect_core.errors import CheckpointError
 from reflect_core.play import Game, table
 from reflect_core.plugins import GROUP, Registry
 from reflect_core.progress import QuietProgress
@@ -333,6 +334,18 @@ def test_players_travel_without_the_rest_of_their_run(
             counsels.append((made.players.stage, made.game(seed=4).counsel()))
     assert counsels[0] == counsels[1]
     assert counsels[0][0] == "after RL"
+
+
+def test_a_run_whose_reflector_was_left_behind(run: Path, lamps: Registry, tmp_path: Path) -> None:
+    for name in ("run.toml", "stages.json"):
+        shutil.copy(run / name, tmp_path)
+    shutil.copytree(run / "policy", tmp_path / "policy")
+    with (
+        pytest.raises(CheckpointError, match="has lost its reflector") as caught,
+        table(lamps, "lamps", run=tmp_path),
+    ):
+        raise AssertionError("an untaught reflector would speak")
+    assert str(tmp_path / "reflector") in str(caught.value)
 
 
 def test_a_run_that_has_only_warmed_up(run: Path, lamps: Registry, tmp_path: Path) -> None:
