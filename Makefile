@@ -55,6 +55,7 @@ bench-demo: $(VENV)/.installed-test
 		--arm "impatient=policy=expert reflector=none teach.episodes=0" \
 		--arm "explorer=policy=expert env.expert=explorer reflector=none teach.episodes=0"
 	for kind in md json svg; do cp runs/bench-demo/ablation.$$kind benchmarks/demo.$$kind; done
+	cp benchmarks/demo.svg docs/demo.svg
 
 bench-ablate: $(VENV)/.installed-test
 	$(bin)/reflect ablate --env filesys --out runs/bench-ablate

@@ -30,6 +30,7 @@ from reflect_core.records import Draws, State, Transition
 from reflect_core.rollout import Collector, evaluation_episodes
 from reflect_core.runfolder import RunFolder
 from reflect_core.session import Session
+from reflect_core.teach import teach
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -38,7 +39,10 @@ EPISODES = 64
 
 @attrs.frozen
 class Line:
-    """A part of the run: tokens per unit, how many units, tokens per second."""
+    """A part of the run: tokens per unit, how many units, tokens per second.
+
+    A part without tokens was timed whole, in units per second.
+    """
 
     name: str
     tokens: float
@@ -48,7 +52,14 @@ class Line:
     @property
     def seconds(self) -> float:
         """What the whole run spends here."""
-        return self.tokens * self.units / self.rate
+        return (self.tokens or 1) * self.units / self.rate
+
+    @property
+    def row(self) -> str:
+        """The line of the table."""
+        figures = (f"{self.tokens:.0f}", f"{self.units:.0f}", f"{self.rate:,.0f}")
+        tokens, units, rate = figures if self.tokens else ("-", figures[1], "-")
+        return f"| {self.name} | {tokens} | {units} | {rate} | {self.seconds:.0f} |"
 
 
 def median_seconds(work: Callable[[], object], rounds: int = ROUNDS) -> float:
@@ -140,6 +151,7 @@ def measure(session: Session) -> list[Line]:
     judged = evaluation.episodes * (4 if evaluation.decoding == "both" else 2)
     epochs = getattr(settings.trainer.options, "update_epochs", 1)
     return [
+        Line("teaching, by the expert", 0, settings.teach.episodes, lessons_per_second(session)),
         Line(
             "warm-up of the reflector",
             reading + writing,
@@ -160,6 +172,17 @@ def measure(session: Session) -> list[Line]:
         Line("evaluation, reflections", reading + writing, judged * per_episode, rates["reflect"]),
         Line("evaluation, actions", prompts, judged * per_episode, rates["act"]),
     ]
+
+
+def lessons_per_second(session: Session) -> float:
+    """Episodes that the expert shows in a second; all are played, once."""
+    settings = session.settings.teach
+    started = time.perf_counter()
+    teach(
+        session.make_environment, session.divided[0], settings,
+        seed=session.settings.seed, stages=session.env_spec.stages,
+    )  # fmt: skip
+    return settings.episodes / (time.perf_counter() - started)
 
 
 def learn(session: Session, turns: list[Transition], rows: int = 32) -> None:
@@ -213,11 +236,7 @@ def main() -> int:
         "",
         "| part | tokens each | how many | tokens/s | seconds |",
         "|---|---|---|---|---|",
-        *(
-            f"| {line.name} | {line.tokens:.0f} | {line.units:.0f} | {line.rate:,.0f} "
-            f"| {line.seconds:.0f} |"
-            for line in lines
-        ),
+        *(line.row for line in lines),
         f"| **all** | | | | **{sum(line.seconds for line in lines):.0f}** |",
     ]
     tell(text, "throughput.md" if options.write else None)

@@ -114,7 +114,9 @@ class PlainProgress:
 
 
 class RichProgress:
-    """Shows one live line per stage: name, bar, figures, time left.
+    """Shows one live line per stage: name, bar, count, time left and figures, the newest first.
+
+    Where the terminal is too narrow the figures are cut short, never the time left.
 
     Args:
         stream: A terminal.
@@ -129,16 +131,23 @@ class RichProgress:
     def stage(self, name: str, total: int | None = None, *, done: int = 0) -> Iterator[Stage]:
         """A stage shown while the block runs; its last state stays on the screen."""
         from rich import progress
+        from rich.table import Column
+
+        def whole() -> Column:
+            return Column(no_wrap=True, min_width=5)
 
         columns = (
-            progress.TextColumn("{task.description:<8}"),
-            progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[figures]}"),
-            progress.TimeElapsedColumn(),
-            progress.TimeRemainingColumn(compact=True),
+            progress.TextColumn("{task.description:<8}", table_column=Column(no_wrap=True)),
+            progress.BarColumn(bar_width=16),
+            progress.MofNCompleteColumn(table_column=whole()),
+            progress.TimeElapsedColumn(table_column=whole()),
+            progress.TimeRemainingColumn(compact=True, table_column=whole()),
+            progress.TextColumn(
+                "{task.fields[figures]}",
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
         )
-        with progress.Progress(*columns, console=self._console) as live:
+        with progress.Progress(*columns, console=self._console, expand=True) as live:
             task = live.add_task(name, total=total, completed=done, figures="")
             yield _RichStage(live, task)
 
@@ -205,7 +214,7 @@ class _RichStage:
         self._figures: dict[str, float] = {}
 
     def advance(self, n: int = 1, **figures: float) -> None:
-        self._figures |= figures
+        self._figures = figures | {k: v for k, v in self._figures.items() if k not in figures}
         self._live.update(self._task, advance=n, figures=_figures(self._figures))
 
 

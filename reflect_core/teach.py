@@ -56,6 +56,10 @@ class Lesson:
     unanswered: int = 0
     failures: list[str] = attrs.field(factory=list)
 
+    def solved(self, done: int) -> float:
+        """The share of ``done`` episodes that were solved."""
+        return 1 - (len(self.unsolved) + len(self.failures)) / max(1, done)
+
     def add(self, other: Lesson) -> None:
         """Take in what another one gave."""
         self.examples += other.examples
@@ -150,7 +154,7 @@ def teach(
     seed: int,
     stages: Sequence[str],
     side_by_side: int = 1,
-    progress: Callable[[], None] = lambda: None,
+    progress: Callable[..., None] = lambda done, **figures: None,
 ) -> Lesson:
     """Let the expert play ``settings.episodes`` episodes over the tasks in turn.
 
@@ -165,7 +169,8 @@ def teach(
             episodes go through them in turn, else all are of the last.
         side_by_side: Episodes that are played at the same time; above 1 each environment is in a
             process of its own. The examples are the same.
-        progress: Called after each episode.
+        progress: Called after each episode, as :meth:`reflect_core.progress.Stage.advance` is,
+            with the share of episodes that the expert has solved.
 
     Raises:
         ReflectError: The environment has no expert, or no task can be taught.
@@ -183,9 +188,10 @@ def teach(
             )
         episode = functools.partial(_episode, settings, seed)
         planned = schedule(tasks, settings, seed, stages)
-        for part in _side_by_side(episode, environments, make_environment, planned):
+        lessons = _side_by_side(episode, environments, make_environment, planned)
+        for done, part in enumerate(lessons, start=1):
             lesson.add(part)
-            progress()
+            progress(1, success=lesson.solved(done))
     finally:
         close_all(environments)
     if settings.episodes and not lesson.examples:

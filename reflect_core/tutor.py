@@ -66,7 +66,7 @@ def tutor(
     seed: int,
     stages: Sequence[str],
     side_by_side: int,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[..., None] = lambda done, **figures: None,
 ) -> Lesson:
     """Let the teacher comment on, or play, ``settings.episodes`` episodes over the tasks in turn.
 
@@ -81,7 +81,8 @@ def tutor(
             asks the same.
         stages: The environment's stages, the real task last.
         side_by_side: Episodes whose questions are asked together.
-        progress: Called with the number of episodes that ended.
+        progress: Called with the number of episodes that ended, as
+            :meth:`reflect_core.progress.Stage.advance` is, and the share of those solved so far.
 
     Raises:
         ReflectError: There is no task, the expert that is to be asked for the right action
@@ -97,7 +98,7 @@ def tutor(
                 why="it does not implement expert_action and expert_reflection",
                 then="let the teacher play by itself: teach.spoiler=false",
             )
-        lesson = Lesson([], [], 0)
+        lesson, done = Lesson([], [], 0), 0
         episodes = schedule(tasks, settings, seed, stages)
         while group := list(itertools.islice(episodes, len(environments))):
             pupils = [
@@ -109,7 +110,8 @@ def tutor(
             for place, pupil in enumerate(pupils):
                 if pupil.failed:
                     environments[place] = renewed(pupil.environment, make_environment)
-            progress(len(group))
+            done += len(group)
+            progress(len(group), success=lesson.solved(done))
     finally:
         close_all(environments)
     if settings.episodes and not lesson.examples:

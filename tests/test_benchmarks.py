@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -206,3 +207,38 @@ def test_actions_that_change_are_refused(
         monkeypatch.setattr(sys, "argv", ["untuned_habits.py", *map(str, words)])
         assert module.main() == 2
         assert told in capsys.readouterr().err
+
+
+def test_of_the_tasks_only_those_are_counted_that_no_run_had_played(tmp_path: Path) -> None:
+    def rows(won: dict[str, dict[str, bool]]) -> dict[str, Any]:
+        return {
+            "rows": [
+                {
+                    "name": name,
+                    "decoding": "-" if name == "random" else "sampled",
+                    "episodes": [{"task_id": task, "success": each} for task, each in by.items()],
+                }
+                for name, by in won.items()
+            ]
+        }
+
+    seen = {name: {"a": True} for name in ("random", "warmup", "trained")}
+    for seed in (0, 3):
+        for arm in ("reflect-rl", "warmup-equal"):
+            folder = tmp_path / f"seed-{seed}" / arm
+            folder.mkdir(parents=True)
+            (folder / "evaluation.json").write_text(json.dumps(rows(seen)))
+            lost = {"a": True, "b": False, "c": False}
+            won = {"random": lost, "warmup": {**lost, "b": True}, "trained": {**lost, "c": True}}
+            (folder / "evaluation-unseen.json").write_text(json.dumps(rows(won)))
+    module = benchmark("filesys_unseen")
+    found = module.players(tmp_path, [0, 3])
+    names = ["reflect-rl random", "reflect-rl warmup", "reflect-rl trained", "warmup-equal warmup"]
+    assert [row.name for row in found] == names
+    assert {frozenset(row.won) for row in found} == {
+        frozenset({(0, "b"), (0, "c"), (3, "b"), (3, "c")})
+    }
+    lines = module.table(found)
+    assert "| reflect-rl random | - | 4 | 0.0%" in lines[2]
+    assert "| reflect-rl trained | sampled | 4 | 50.0%" in lines[4]
+    assert lines[4].endswith("|  |") and "| +50.0 " in lines[2] and "| +0.0 " in lines[3]

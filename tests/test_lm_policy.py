@@ -158,6 +158,23 @@ def test_dropped_history_is_counted_in_turns(model_folder):
     assert choice.truncated_turns == 8 - shown
 
 
+@each_architecture
+def test_only_the_labels_rows_of_the_output_matrix_are_multiplied(make, architecture):
+    player = make(architecture)
+
+    def multiplied(*_):
+        raise AssertionError("all rows were")
+
+    with player.player.active() as model:
+        hook = model.get_output_embeddings().register_forward_pre_hook(multiplied)
+        with pytest.raises(AssertionError, match="all rows"):
+            model(input_ids=torch.tensor([[1]]))
+    try:
+        assert len(player.act(*turns(), greedy=False)) == 9
+    finally:
+        hook.remove()
+
+
 def test_more_actions_than_labels_is_a_clear_error(make):
     player = make("gpt2")
     count = len(player.encoder.labels) + 1

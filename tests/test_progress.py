@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_a_terminal_gets_a_live_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "2/4" in terminal.getvalue()
     assert "75%" in terminal.getvalue()
     assert "[not] markup" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 160])
+def test_a_live_line_with_many_figures_keeps_the_time_left(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal = Terminal()
+    with RichProgress(terminal).stage("eval", 1400) as stage:
+        for name in ("random", "filesys-unseen-name", "filesys-shared-characters", "warmup"):
+            stage.advance(300, **{f"{name}_success": 0.25})
+            stage.advance(10, **{f"{name}_success": 0.5})
+    plain_text = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", plain_text)
+    (last,) = [line for line in shown.splitlines() if "1240/1400" in line][-1:]
+    assert last.startswith("eval")
+    assert re.search(r"1240/1400 \d:\d\d:\d\d \d\d:\d\d warmup", last)
+    assert len(last) <= columns
+    if columns >= 80:
+        assert "warmup success 50%" in last
 
 
 def test_no_live_line_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,25 @@ from reflect_core.tutor import tutor
 
 
 def lesson(
-    environment=None, *, episodes=20, negatives=1.0, seed=0, stages=("full",), shown="final", **more
+    environment=None,
+    *,
+    episodes=20,
+    negatives=1.0,
+    seed=0,
+    stages=("full",),
+    shown="final",
+    progress=lambda done, **figures: None,
+    **more,
 ):
     environment = environment or Lamps(horizon=3)
     settings = TeachSettings(episodes=episodes, negatives=negatives, stages=shown, **more)
     return teach(
-        lambda: environment, environment.tasks("train"), settings, seed=seed, stages=stages
+        lambda: environment,
+        environment.tasks("train"),
+        settings,
+        seed=seed,
+        stages=stages,
+        progress=progress,
     )
 
 
@@ -142,9 +155,14 @@ def test_a_task_that_the_expert_fails_on_is_left_out_and_named():
         def expert_action(self):
             return "push red" if self.task.task_id == "train-0" else super().expert_action()
 
-    found = lesson(Wrong(horizon=3), episodes=16)
+    told = []
+    found = lesson(
+        Wrong(horizon=3), episodes=16, progress=lambda done, success: told.append((done, success))
+    )
     assert set(found.unsolved) == {"train-0"}
     assert not any(e.state.task.task_id == "train-0" for e in found.examples)
+    assert [done for done, _ in told] == [1] * 16
+    assert told[-1][1] == 1 - len(found.unsolved) / 16
 
 
 class Lost(Lamps):

@@ -328,7 +328,7 @@ def test_further_training_begins_from_the_weights_of_a_folder_and_says_so(
     before = (FOLDER / "README.md").read_text(encoding="utf-8")
     pretrain_tiny.export(tmp_path, moved, tokenizer, settings, facts, before)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
-    first, then = card.rsplit("Then, from these weights", 1)
+    first, then = card.rsplit("Then, from the weights that this wrote", 1)
     assert hashlib.sha256(WEIGHTS.read_bytes()).hexdigest() in first
     assert hashlib.sha256((tmp_path / WEIGHTS.name).read_bytes()).hexdigest() in then
     assert "--base reflect_core/lm/tiny" in then and "--alike-steps 2" in then

@@ -35,8 +35,9 @@ nothing of use: it was taught operations on its context, not facts.
   own, so a name is the same token sequence wherever it stands. `<|00|>` to `<|99|>` are
   reserved label tokens; text tokenized with `split_special_tokens=True` never produces them.
 - **Data**: synthetic text, generated on the fly by `tools/tiny_text` from made-up names
-  and a list of common words. No module name of Python's standard library and no room of a
-  household occurs in it, and no example asks for an action toward a goal.
+  and a list of common words. No module name of Python's standard library (its tests aside) and
+  no room of a household occurs in it. Some examples hold imperatives, to be copied where a
+  condition holds; none asks which action leads to a goal.
 - **Trained for contexts** of up to {longest} tokens.
 
 {made}
@@ -104,7 +105,8 @@ class Making:
         if not self.before:
             return f"{MADE}\n{section}"
         made = self.before[self.before.index(MADE) : self.before.index(KNOWS)].rstrip()
-        return f"{made}\n\nThen, from these weights, on lists whose items end alike:\n{section}"
+        then = "Then, from the weights that this wrote, on lists whose items end alike:"
+        return f"{made}\n\n{then}\n{section}"
 
     def _command(self) -> str:
         words = ["python", "tools/pretrain_tiny.py", "--out", SHIPPED]

@@ -15,6 +15,8 @@ KINDS = ("find", "describe")
 EXPERTS = ("oracle", "explorer", "impatient")
 STAGES = ("near", "part", "full")
 """Where an episode starts: in the target's folder, half way to it, in the root."""
+MOST_ENTRIES = 49
+"""Each takes two actions at most, and ``cd ..`` one: no model has labels for more than 100."""
 
 
 @attrs.frozen
@@ -41,7 +43,10 @@ class FilesysConfig:
     )
     horizon: int = option(15, "Turns of an episode.", minimum=2)
     entries: int = option(
-        6, "Files and folders in a shown folder, where the split has enough.", minimum=2
+        6,
+        "Files and folders in a shown folder, where the split has enough.",
+        minimum=2,
+        maximum=MOST_ENTRIES,
     )
     folders: int = option(
         6, "Most folders shown below the root; at most half the horizon.", minimum=1
@@ -93,7 +98,7 @@ class FilesysConfig:
 
 
 def _check(name: str, value: object, limits: Mapping[str, Any]) -> None:
-    known, minimum = limits.get("choices"), limits.get("minimum")
+    known, minimum, maximum = (limits.get(key) for key in ("choices", "minimum", "maximum"))
     if known is not None and value not in known:
         raise ConfigError(
             f"option {name}={value!r} is not known",
@@ -102,6 +107,10 @@ def _check(name: str, value: object, limits: Mapping[str, Any]) -> None:
     if minimum is not None and isinstance(value, int) and value < minimum:
         raise ConfigError(
             f"option {name}={value} is too small", why=f"at least {minimum} is needed"
+        )
+    if maximum is not None and isinstance(value, int) and value > maximum:
+        raise ConfigError(
+            f"option {name}={value} is too large", why=f"at most {maximum} is possible"
         )
 
 

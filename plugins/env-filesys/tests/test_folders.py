@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reflect_env_filesys.config import FilesysConfig
+from reflect_env_filesys.config import MOST_ENTRIES, FilesysConfig
 from reflect_env_filesys.environment import FilesysEnvironment
 from reflect_env_filesys.names import one_line, shown_name
 from reflect_env_filesys.snapshot import File, Snapshot, read_folder
 
 from reflect_core.errors import ConfigError
+from reflect_core.lm import labels
 
 Make = Callable[[Mapping[str, str | bytes]], Path]
 
@@ -240,6 +241,18 @@ def test_thousands_of_files(tmp_path: Path) -> None:
     assert limited.notes == ("left out, beyond max_files=500: 3500",)
     for task in environment.tasks("test")[:20]:
         assert len(environment.reset(task, seed=0).legal_actions) <= 14
+
+
+def test_the_largest_menu_has_a_label_for_every_action(make_folder: Make) -> None:
+    files = {f"{top}/file{n}.txt": "text" for n in range(300) for top in ("a", "b")}
+    environment = explore(make_folder(files), entries=MOST_ENTRIES, test_tasks=10)
+    largest = 0
+    for task in environment.tasks("test"):
+        observation = environment.reset(task, seed=0)
+        while observation.legal_actions:
+            largest = max(largest, len(observation.legal_actions))
+            observation = environment.step(environment.expert_action()).observation
+    assert largest == 2 * MOST_ENTRIES + 1 <= labels.MOST
 
 
 def test_very_deep_folders(tmp_path: Path) -> None:

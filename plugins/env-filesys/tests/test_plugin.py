@@ -37,6 +37,7 @@ def test_every_option_has_help_and_a_plain_type() -> None:
         ({"kind": "seek"}, "known: describe, find"),
         ({"expert": "oracel"}, "did you mean: oracle"),
         ({"entries": 1}, "at least 2"),
+        ({"entries": 50}, "at most 49"),
         ({"horizon": 0}, "at least 2"),
         ({"folders": 8}, "folders=7 or horizon=16"),
         ({"levels": "one two"}, "not a list of weights"),
