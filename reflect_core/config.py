@@ -181,6 +181,12 @@ def _resolve(
     _put(values, flagged, known, where="on the command line")
     for name, text in words:
         key = known[_spell(name, known)]
+        if key.path is True and not text.strip():
+            raise ConfigError(
+                f"{key} is empty",
+                why="it names a file or folder; a variable of the shell may not be set",
+                then=f"give a path, or {name}=none",
+            )
         values[str(key)] = check(key, from_text(text, key.type), "on the command line")
     here = {*flagged, *(_spell(name, known) for name, _ in words)}
     if filed_here and not recorded:

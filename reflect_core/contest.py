@@ -106,12 +106,14 @@ def hold(session: Session) -> None:
 
 
 def _finish(session: Session, alarms: Mapping[str, int], *, seconds: float | None = None) -> None:
-    """Note that the run's own evaluation is done; one beside it, or before RL, leaves no trace.
+    """Note that the run's own evaluation is done; one beside it leaves no trace.
+
+    Nor does one before all is learnt.
 
     A run that was killed after the evaluation was written comes here with what it holds.
     """
     folder = session.folder
-    if session.beside or folder.finished("eval") or session.rl_is_ahead:
+    if session.beside or folder.finished("eval") or session.learning_is_ahead:
         return
     folder.rewind()  # a row that a kill left without its end
     if seconds is not None:

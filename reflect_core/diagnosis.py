@@ -242,7 +242,7 @@ def _policy_folder(session: Session, player: str, reflector: str) -> Path:
     if session.reflector_spec.trainable and reflector == "own":
         wanted.append((folder.reflector, "reflector", "sft"))
     for weights, what, its_stage in wanted:
-        if not weights.exists():
+        if not (weights.exists() or folder.finished(its_stage)):
             raise ReflectError(
                 f"{folder.path} has no {what} yet",
                 why=f"its stage {its_stage} is not done",

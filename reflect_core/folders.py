@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shlex
-import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +43,7 @@ def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
     """
     from reflect_core import config
 
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
     if several and out is None:
         raise ReflectError(
             "a run of several processes needs --out",
@@ -52,16 +52,29 @@ def create(out: Path | None, settings: Settings, registry: Registry) -> Path:
         )
     if out is not None and not is_main_process():
         return _await(out)
-    folder = _claim(out) if out is not None else _first_free(settings)
+    if out is not None and str(out).encode(errors="ignore").decode() != str(out):
+        raise ReflectError(
+            f"the folder's name {str(out)!a} is not valid text",
+            why="it has bytes that are not UTF-8, and libraries that write models refuse it",
+            then="choose another --out",
+        )
     text = config.dump(settings, config.versions(registry, settings))
-    files.write_atomic(folder / CONFIG, text)
+    folder = out if out is not None else _first_free(settings)
+    make(folder)
+    _claim(folder)  # before a lock is left in somebody's folder
+    with files.lock(folder):  # two commands may name one folder at one time
+        _claim(folder)
+        files.write_atomic(folder / CONFIG, text)
     return folder
 
 
 def discard_unused(folder: Path) -> None:
     """Remove a run's folder if nothing was made in it yet."""
     if _unused(folder):
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            path.unlink()
+        with contextlib.suppress(OSError):  # a link to a folder, or the one we stand in
+            folder.rmdir()
 
 
 def nothing_made(groups: Iterable[Path]) -> bool:
@@ -93,21 +106,24 @@ def open_run(folder: Path, registry: Registry) -> Settings:
     return config.load(registry, folder / CONFIG)
 
 
-def _claim(folder: Path) -> Path:
+def _claim(folder: Path) -> None:
+    """See that a folder is free for a run.
+
+    Raises:
+        ReflectError: It holds a run, or something else.
+    """
     if (folder / CONFIG).exists():
         raise ReflectError(
             f"{folder} holds a run already",
             then=f"go on with it (reflect run --resume {shlex.quote(str(folder))}) "
             "or choose another --out",
         )
-    make(folder)
-    if next(folder.iterdir(), None) is not None:
+    if any(path.name != files.LOCK for path in folder.iterdir()):
         raise ReflectError(
             f"{folder} is not empty",
             why="a run shares its folder with nothing, so that nothing can be lost",
             then="choose another --out",
         )
-    return folder
 
 
 def make(folder: Path) -> None:

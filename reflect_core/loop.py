@@ -13,7 +13,7 @@ from reflect_core import checkpoint
 from reflect_core.alarms import Alarms, truncated
 from reflect_core.checkpoint import Checkpoint
 from reflect_core.dropped import check_failures, sound_failures
-from reflect_core.errors import ConfigError, NonFiniteLoss
+from reflect_core.errors import CheckpointError, ConfigError, NonFiniteLoss
 from reflect_core.files import write_json
 from reflect_core.protocols import Curriculum, Trainer, Weights
 from reflect_core.records import Assignment, Task, Trajectory
@@ -133,8 +133,21 @@ class Training:
             if due or self.iteration % train.checkpoint_every == 0:
                 self._save()
             advance(success=success_rate(played.trajectories), best_valid=self.best_success)
-        best = checkpoint.load(checkpoint.path_of(self.folder, self.best_iteration))
+        best = self._best()
         self.weights.load_state_dict(dict(best.policy))
+
+    def _best(self) -> Checkpoint:
+        """The checkpoint whose policy the run ends with."""
+        path = checkpoint.path_of(self.folder, self.best_iteration)
+        try:
+            return checkpoint.load(path)
+        except CheckpointError as error:
+            raise CheckpointError(
+                error.what,
+                why=error.why,
+                then=f"it was the best one: remove it and the later ones in {path.parent}, "
+                "and the run goes on from the one before",
+            ) from error
 
     def resume(self) -> None:
         """Take up the newest checkpoint, if there is one, and cut the logs to it.

@@ -90,12 +90,23 @@ def check(key: Key, value: object, where: str) -> Any:
         raise _refusal(key, value, where) from None
     if key.choices is not None and checked not in key.choices:
         raise _refusal(key, value, where)
+    if not _finite(checked) and _finite(key.default):
+        raise _refusal(key, value, where)
     if isinstance(checked, int | float) and not isinstance(checked, bool):
         low = key.minimum is not None and checked < key.minimum
         high = key.maximum is not None and checked > key.maximum
         if low or high:
             raise _refusal(key, value, where)
     return checked
+
+
+def _finite(value: object) -> bool:
+    """Whether all numbers in it are: neither JSON nor a comparison knows what else to do."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return True
 
 
 def anchored(key: Key, value: Any) -> Any:

@@ -62,7 +62,7 @@ def describe(session: Session) -> list[str]:
     settings = session.settings
     lines = []
     uses_model = session.policy_spec.trainable or session.reflector_spec.trainable
-    asks = session.reflector_spec.remote or (_remote_teacher(session) and _teaches(session))
+    asks = session.reflector_spec.remote or (_remote_teacher(session) and session.warms_up)
     count, exact = _counter(session, uses_model=uses_model)
     sample = _sample(session, count)
     if uses_model:
@@ -91,7 +91,7 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
     sft, train, evaluation = settings.sft, settings.train, settings.eval
     reflects = session.reflector_spec.trainable
     learns = session.policy_spec.trainable
-    taught = _teaches(session)
+    taught = session.warms_up
     remote = session.reflector_spec.remote * settings.rollout.reflect_probability
     asked = reflects * settings.rollout.reflect_probability
     turn = asked * (sample.reflector + sample.reflection) + learns * sample.policy
@@ -152,10 +152,6 @@ def _stages(session: Session, sample: Sample) -> list[tuple[str, str]]:
     return found
 
 
-def _teaches(session: Session) -> bool:
-    return session.learns and session.settings.teach.episodes > 0
-
-
 def _remote_teacher(session: Session) -> bool:
     name = session.settings.teacher.name
     return bool(session.registry.find("reflector", name).spec.remote)
@@ -173,7 +169,7 @@ def _needs_expert(session: Session) -> bool:
     settings = session.settings
     taught = settings.teacher.name == "expert" or settings.teach.spoiler
     asked = session.reflector_spec.needs_expert or session.policy_spec.needs_expert
-    return asked or (_teaches(session) and taught)
+    return asked or (session.warms_up and taught)
 
 
 def _sample(session: Session, count: Callable[[str], int]) -> Sample:

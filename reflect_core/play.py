@@ -63,7 +63,7 @@ class Players:
             weights, self.stage = folder.warmup, "after the warm-up"
         if not session.policy_spec.trainable:
             self.stage = session.settings.policy.name
-        elif not weights.exists():
+        elif not (weights.exists() or folder.finished("train") or folder.finished("sft policy")):
             raise ReflectError(
                 f"{folder.path} has no policy yet",
                 why="neither its warm-up nor its RL is done",

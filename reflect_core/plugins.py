@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.metadata
 import importlib.util
 import inspect
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -173,7 +175,7 @@ def load(
     from reflect_core import __version__, builtin
 
     if entry_points is None:
-        entry_points = importlib.metadata.entry_points(group=GROUP)
+        entry_points = _installed()
     if disabled is None:
         disabled = [name.strip() for name in os.environ.get(DISABLE, "").split(",")]
 
@@ -181,15 +183,16 @@ def load(
     broken: list[Broken] = []
     left_out: list[str] = []
     for point in sorted(entry_points, key=lambda point: (point.name, point.value)):
-        distribution = point.dist.name if point.dist else "unknown distribution"
-        version = point.dist.version if point.dist else "?"
+        distribution, version = _distribution(point)
         if point.name in disabled or distribution in disabled:
             left_out.append(point.name)
             continue
         try:
             offers += _ask(point.load(), point.name, distribution, version)
-        # SystemExit as well: a plugin must not be able to end the program by being installed
-        except (Exception, SystemExit) as error:  # noqa: BLE001, recorded below
+        except KeyboardInterrupt:
+            raise
+        # SystemExit and others as well: a plugin must not end the program by being installed
+        except BaseException as error:  # noqa: BLE001, recorded below
             broken.append(_broken(point, distribution, version, error))
 
     by_key: dict[tuple[str, str], list[Offer[Any]]] = {}
@@ -205,6 +208,28 @@ def load(
         clashes={key: tuple(found) for key, found in by_key.items() if len(found) > 1},
         disabled=tuple(left_out),
     )
+
+
+def _installed() -> list[importlib.metadata.EntryPoint]:
+    """The plugins of all packages; one whose list of them cannot be read hides no other."""
+    try:
+        return list(importlib.metadata.entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001, a damaged file of any package
+        found: list[importlib.metadata.EntryPoint] = []
+        for distribution in importlib.metadata.distributions():
+            with contextlib.suppress(Exception):
+                found += distribution.entry_points.select(group=GROUP)
+        return found
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    """Name and version of the package that a plugin comes with, as far as it tells them."""
+    try:
+        if point.dist is not None:
+            return str(point.dist.name), str(point.dist.version)
+    except Exception:  # noqa: BLE001, a damaged file
+        pass
+    return "unknown distribution", "?"
 
 
 def _ask(
@@ -271,7 +296,9 @@ def _broken(
     """
     cause = _cause(error)
     then = error.then if isinstance(error, PluginError) else None
-    stated = _stated_api(point.module)
+    # a value that names no module has none to ask
+    named = re.fullmatch(r"[\w.]+", point.value.partition(":")[0].strip())
+    stated = _stated_api(named[0]) if named else None
     refusal = None if stated is None else _refusal(stated, distribution)
     if refusal is not None and refusal.what != cause:
         cause, then = f"{refusal.what} ({cause})", refusal.then
@@ -338,6 +365,8 @@ def _check_spec(spec: object, kind: Kind) -> None:
         raise PluginError(f"{kind.hook} must yield {kind.spec.__name__}, not {spec!r}")
     if not isinstance(spec.name, str) or not spec.name.strip():
         raise PluginError(f"{kind.hook}: the name of a part cannot be {spec.name!r}")
+    if not isinstance(spec.summary, str):
+        raise PluginError(f"{kind.name} {spec.name!r}: summary must be text, not {spec.summary!r}")
     if not isinstance(spec.config, type) or not attrs.has(spec.config):
         raise PluginError(f"{kind.name} {spec.name!r}: config must be an attrs class")
     if "name" in attrs.fields_dict(spec.config):

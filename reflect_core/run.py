@@ -84,8 +84,8 @@ def run_stage(session: Session, stage: str) -> None:
     if session.folder.finished(stage):
         return
     work, needed = {
-        "teach": (_teach, session.learns and session.settings.teach.episodes > 0),
-        "sft": (warm_up, session.learns and session.settings.teach.episodes > 0),
+        "teach": (_teach, session.warms_up),
+        "sft": (warm_up, session.warms_up),
         "train": (
             _train,
             session.policy_spec.trainable and session.settings.train.iterations > 0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -267,6 +268,8 @@ class Session:
         train = self.settings.train
         ahead = {stage for stage in stages if not self.folder.finished(stage)}
         self.folder.evaluation_of(self.settings.eval)
+        if "train" in ahead and self.rl_is_ahead:
+            self._check_warmed_up(stages)
         if self.rl_is_ahead:
             check_groups(train.episodes, getattr(self.settings.trainer.options, "group_size", 1))
             if self.trainer_spec.needs_lm and self.settings.policy.name != "lm":
@@ -284,8 +287,7 @@ class Session:
                 self.tasks("valid")  # where there are none, the last weights are kept
         if "eval" in ahead:
             self.check_evaluation(stages)
-        teaches = "teach" in ahead and self.settings.teach.episodes > 0 and self.learns
-        if teaches and self.settings.teacher.name != "expert":
+        if "teach" in ahead and self.warms_up and self.settings.teacher.name != "expert":
             _ = self.teacher
         if {"sft", "train"} & ahead and self.learns:
             _ = self.models  # which may be misspelt, or not fit to be tuned so
@@ -293,6 +295,16 @@ class Session:
                 _ = self.reflector
         if {"train", "eval"} & ahead and not self.reflector_spec.trainable:
             _ = self.reflector  # an endpoint without a model, or without a key
+
+    def _check_warmed_up(self, stages: Collection[str]) -> None:
+        """RL begins from the warm-up, and must not come before it."""
+        if self.warms_up and "sft" not in stages and not self.folder.finished("sft"):
+            raise ReflectError(
+                f"{self.folder.path} has no finished warm-up for RL to begin from",
+                why=f"teach.episodes is {self.settings.teach.episodes}: reflect sft comes first",
+                then=f"reflect sft {shlex.quote(str(self.folder.path))}, "
+                "or a new run with teach.episodes=0",
+            )
 
     def check_evaluation(self, stages: Collection[str]) -> None:
         """The part of :meth:`check` that is about the evaluation after these stages."""
@@ -317,7 +329,7 @@ class Session:
         own = [self.settings.policy.name]
         if self.policy_spec.trainable:
             learnt = {
-                "warmup": ("sft", self.learns and self.settings.teach.episodes > 0),
+                "warmup": ("sft", self.warms_up),
                 "trained": ("train", self.settings.train.iterations > 0),
             }
             own = [
@@ -345,24 +357,43 @@ class Session:
         """Whether there is anyone to warm up."""
         return self.policy_spec.trainable or self.reflector_spec.trainable
 
+    @property
+    def warms_up(self) -> bool:
+        """Whether the run has a warm-up."""
+        return self.learns and self.settings.teach.episodes > 0
+
+    @property
+    def learning_is_ahead(self) -> bool:
+        """Whether the run has a warm-up or RL still to do."""
+        return self.rl_is_ahead or (self.warms_up and not self.folder.finished("sft"))
+
     def take_up(self, policy_folder: Path) -> None:
         """Load the warmed-up reflector and a policy from the run's folder.
 
         Raises:
-            CheckpointError: The reflector was warmed up and is gone; an untaught one would speak.
+            CheckpointError: A player has learnt and is gone; an untaught one would play.
         """
-        if self.reflector_spec.trainable:
-            saved = self.folder.reflector
-            if saved.exists():
-                cast(TrainableReflector, self.reflector).load(saved)
-            elif self.folder.finished("sft reflector"):
-                raise CheckpointError(
-                    f"{self.folder.path} has lost its reflector",
-                    why=f"it was warmed up, and there is no folder {saved}",
-                    then="copy that folder from where the run was made",
-                )
-        if self.policy_spec.trainable and policy_folder.exists():
+        folder = self.folder
+        speaker = folder.reflector, "reflector", "sft reflector"
+        player = policy_folder, "warmed-up policy", "sft policy"
+        if policy_folder == folder.policy:
+            player = policy_folder, "policy after RL", "train"
+        if self.reflector_spec.trainable and self._kept(*speaker):
+            cast(TrainableReflector, self.reflector).load(folder.reflector)
+        if self.policy_spec.trainable and self._kept(*player):
             cast(TrainablePolicy, self.policy).load(policy_folder)
+
+    def _kept(self, saved: Path, player: str, stage: str) -> bool:
+        """Whether there is a player in a folder, as there is after this stage."""
+        if saved.exists():
+            return True
+        if self.folder.finished(stage):
+            raise CheckpointError(
+                f"{self.folder.path} has lost its {player}",
+                why=f"it has learnt, and there is no folder {saved}",
+                then="copy that folder from where the run was made",
+            )
+        return False
 
     def _teachers(self) -> list[str]:
         offers = self.registry.offers("reflector").items()

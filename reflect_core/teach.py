@@ -370,7 +370,10 @@ def read_examples(path: Path) -> list[Example]:
     """
     try:
         with path.open(encoding="utf-8") as lines:
-            return [cattrs.structure(json.loads(line), Example) for line in lines]
+            found = [cattrs.structure(json.loads(line), Example) for line in lines]
+        if not found:
+            raise ValueError("there are none")
+        return found
     except FileNotFoundError as error:
         raise CheckpointError(
             f"no examples at {path}", then="run the teach stage first: reflect teach"
@@ -379,5 +382,5 @@ def read_examples(path: Path) -> list[Example]:
         raise CheckpointError(
             f"the examples in {path} cannot be read",
             why=str(error).splitlines()[0],
-            then="remove the file and teach again",
+            then="begin a new run: what was taught decides all that follows",
         ) from error

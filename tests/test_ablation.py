@@ -201,6 +201,7 @@ def test_an_ablation_from_the_command_line_goes_on_where_it_was(tmp_path):
     assert longer.sft.reflector_updates == round(2 * times)
     assert longer.teach.episodes == round(6 * times) and times > 1
     assert longer.teach.share == 1.0
+    (place / "warmup" / "evaluation.json").unlink()  # is held again
     again = subprocess.run(words, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
@@ -279,12 +280,13 @@ def test_an_arm_that_ends_badly_stops_the_study_and_its_last_words_are_told(
     registry, base, tmp_path, monkeypatch
 ):
     def call(self, words, *, stdout, **more):
-        stdout.write("begun\nthe disk is full\n")
+        stdout.write("begun\nError: the disk is full\n  next: make room\n")
         return 3
 
     monkeypatch.setattr(Children, "call", call)
     with pytest.raises(ReflectError) as caught:
         study_of(tmp_path, registry, base, "random").run(QuietProgress())
     assert any(
-        "exit code 3" in line and "the disk is full" in line for line in caught.value.details
+        "exit code 3" in line and "the disk is full; next: make room" in line
+        for line in caught.value.details
     )

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.metadata
 import json
 import os
 import signal
 import sys
+import threading
 import time
 import tomllib
 import types
@@ -17,7 +19,7 @@ import attrs
 import pytest
 from fake_plugins import FakeEntryPoint, fake_point
 
-from reflect_core import ReflectError
+from reflect_core import ReflectError, config, folders, plugins
 from reflect_core.cli import main
 from reflect_core.folders import MACHINE
 from reflect_core.settings import Settings
@@ -283,6 +285,14 @@ def chained() -> BaseException:
         (OSError(errno.EROFS, "x"), os.strerror(errno.EROFS)),
         (chained(), os.strerror(errno.ENOSPC)),
         (Exception("I/O error: No space left on device (os error 28)"), "make room"),
+        (OSError(errno.EFBIG, "x", "/data/w"), "ulimit -f"),
+        (FileNotFoundError(errno.ENOENT, "x", "gone"), "moved or removed meanwhile"),
+        (MemoryError(), "there is not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"),
+            "there is not enough memory",
+        ),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), "there is not enough memory"),
     ],
 )
 def test_obstacles_are_told_with_the_way_on(
@@ -315,6 +325,58 @@ def test_a_mistake_found_before_anything_was_made_leaves_no_folder(
     runs.behave = later
     assert reflect("run", "--env", "maze", "--out", "mine").code == 2
     assert (Path("mine") / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("named", ["link", "."])
+def test_a_mistake_is_told_where_the_folder_cannot_be_removed(
+    runs: Runs, reflect: Any, named: str
+) -> None:
+    Path("empty").mkdir()
+    Path("link").symlink_to("empty")
+    words = ["run", "--env", "maze", "--out", named]
+    if named == ".":
+        os.chdir("empty")
+    for _ in range(2):  # nothing of the first is in the way of the second
+        runs.behave = raising(ReflectError("the root is not a folder"))
+        answer = reflect(*words)
+        assert answer.code == 2
+        assert "the root is not a folder" in answer.err
+    assert list(Path(named).iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(runs: Runs, reflect: Any) -> None:
+    answer = reflect("run", "--env", "maze", "--out", os.fsdecode(b"o\xff"))
+    assert answer.code == 2
+    assert "choose another --out" in answer.err
+    assert list(Path().iterdir()) == []
+
+
+def test_of_many_commands_that_name_one_folder_one_gets_it(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, make = threading.Barrier(8), folders.make
+
+    def made_by_all(folder: Path) -> None:
+        make(folder)
+        together.wait()
+
+    monkeypatch.setattr(folders, "make", made_by_all)
+    registry = plugins.load()
+    made = [config.resolve(registry, flags={"env": "maze", "seed": seed}) for seed in range(8)]
+    out, got = tmp_path / "race", []
+
+    def claim(settings: Settings) -> None:
+        with contextlib.suppress(ReflectError):
+            folders.create(out, settings, registry)
+            got.append(settings.seed)
+
+    threads = [threading.Thread(target=claim, args=[each]) for each in made]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 1
+    assert folders.open_run(out, registry).seed == got[0]
 
 
 def test_a_run_that_is_resumed_keeps_its_folder_whatever_stops_it(runs: Runs, reflect: Any) -> None:

@@ -72,6 +72,12 @@ def test_a_path_is_recorded_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert resolve().env.options.root is None
 
 
+def test_an_empty_path_is_no_way_to_say_none() -> None:
+    told = refusal("root=")  # root=$FOLDER, where no FOLDER is set
+    assert "root is empty" in told and "root=none" in told
+    assert resolve("root=none") == resolve()
+
+
 def test_what_a_run_recorded_is_not_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     text = config.dump(resolve()).replace('root = "none"', 'root = "mazes"')
@@ -346,7 +352,9 @@ share = st.floats(0, 1)
         trainer=st.builds(
             Part,
             name=st.just("ppo"),
-            options=st.builds(PpoConfig, lr=st.floats(allow_nan=False), clip_coef=share),
+            options=st.builds(
+                PpoConfig, lr=st.floats(allow_nan=False, allow_infinity=False), clip_coef=share
+            ),
         ),
         curriculum=st.just(Part("uniform")),
         model=st.builds(ModelSettings, name=text, revision=optional_text),

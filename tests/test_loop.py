@@ -1,6 +1,7 @@
 """The loop on scripted episodes: its figures, the best weights, episodes that fail."""
 
 import json
+import shutil
 from pathlib import Path
 
 import attrs
@@ -10,7 +11,7 @@ import toy
 
 from reflect_core import Assignment, Choice, Observation, Trajectory, Transition
 from reflect_core.alarms import Alarms
-from reflect_core.errors import EnvironmentFailure
+from reflect_core.errors import CheckpointError, EnvironmentFailure
 from reflect_core.loop import Training, success_rate, summary
 from reflect_core.rollout import Played
 from reflect_core.runfolder import RunFolder
@@ -160,6 +161,18 @@ def test_what_was_best_before_a_stop_is_best_after_it(tmp_path):
     training = train(tmp_path, Script([1, 0]), resume=True, train={**plan, "iterations": 3})
     assert (training.best_iteration, training.best_success) == (1, 1.0)
     assert training.weights.value == 1
+
+
+def test_where_the_best_weights_are_gone_the_advice_leads_on(tmp_path):
+    train(tmp_path, Script([1, 3, 2, 2]))
+    best = tmp_path / "checkpoints" / "000001"
+    for damage in (lambda: (best / "state.json").write_text("{"), lambda: shutil.rmtree(best)):
+        damage()
+        with pytest.raises(CheckpointError, match="000001") as caught:
+            train(tmp_path, Script([]), resume=True)
+        assert "remove it and the later ones" in str(caught.value)
+    shutil.rmtree(tmp_path / "checkpoints" / "000003")
+    assert train(tmp_path, Script([1, 3, 2, 2]), resume=True).best_iteration == 1
 
 
 def test_weights_that_were_never_beaten_are_those_of_the_warm_up(tmp_path):

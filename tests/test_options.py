@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ class Rich:
     level: Literal[1, 2] = 1
     either: int | str | None = None
     anything: Any = 0
+    share: float = 0.5
+    shares: tuple[float, ...] = ()
 
 
 KEYS = {key.option: key for key in options(Rich, "env")}
@@ -63,11 +66,18 @@ def test_text_of_a_command_line(name: str, text: str, value: object) -> None:
         ("weights", {"a": "b"}),
         ("level", 3),
         ("either", 1.5),
+        ("share", math.inf),
+        ("share", math.nan),
+        ("shares", [0.5, math.inf]),
     ],
 )
 def test_values_of_a_wrong_type(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"env\.{name} cannot be .* \(here\)"):
         check(KEYS[name], value, "here")
+
+
+def test_an_option_that_is_infinite_by_default_may_be_so() -> None:
+    assert check(Key("env", "patience", float, math.inf), math.inf, "here") == math.inf
 
 
 def test_defaults_that_are_made_are_shown() -> None:

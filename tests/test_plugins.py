@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,7 +76,13 @@ def test_an_unknown_name_might_be_a_broken_plugins() -> None:
         registry.find("environment", "alfworld")
 
 
-@pytest.mark.parametrize("error", [SyntaxError("bad"), SystemExit(1), RuntimeError("two\nlines")])
+class Panic(BaseException):
+    """As extensions in other languages raise it."""
+
+
+@pytest.mark.parametrize(
+    "error", [SyntaxError("bad"), SystemExit(1), Panic(), RuntimeError("two\nlines")]
+)
 def test_whatever_a_plugin_raises_is_recorded_on_one_line(error: BaseException) -> None:
     [broken] = loaded(raising(error)).broken
     assert type(error).__name__ in broken.cause
@@ -165,6 +173,7 @@ def test_one_name_may_serve_two_kinds() -> None:
         (TrainerSpec(name="x", factory=print), "must yield EnvironmentSpec"),
         (environment(""), "cannot be ''"),
         (environment(config=dict), "attrs class"),
+        (environment(summary=None), "summary must be text"),
         (environment(stages=()), "stages=()"),
         (environment(stages=("full")), "stages='full'"),
         (environment(stages=("easy", "easy")), "stages=('easy', 'easy')"),
@@ -205,6 +214,30 @@ def test_the_installed_plugins_are_the_default(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
     monkeypatch.delenv("REFLECT_DISABLE_PLUGINS", raising=False)
     assert list(load().environments) == ["maze"]
+
+
+@pytest.mark.parametrize("value", ["my-plug:plugin", "", ":x", "maze.plugin:nothing"])
+def test_an_entry_point_that_names_no_module_is_told(value: str) -> None:
+    written = importlib.metadata.EntryPoint("xp", value, "reflect")
+    registry = load([written, point("env-maze", environment("maze"))])  # type: ignore[list-item]
+    assert [broken.plugin for broken in registry.broken] == ["xp"]
+    assert "maze" in registry.environments
+
+
+def test_a_package_with_a_damaged_file_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"metadata": b"\xff\xfe", "entry_points": b"Name: x\nVersion: 1\n"}
+    for name, metadata in names.items():
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_bytes(metadata)
+        points = f"[reflect]\n{name} = no_such_module\n".encode()
+        damage = b"\xff" if name == "entry_points" else b""
+        (folder / "entry_points.txt").write_bytes(damage + points)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "metadata" in [broken.plugin for broken in load().broken]
+    assert "filesys" in load().environments
 
 
 def test_every_kind_has_its_hook() -> None:

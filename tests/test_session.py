@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 import weakref
 
 import attrs
@@ -254,6 +255,22 @@ def test_the_alarm_of_like_returns_goes_by_what_the_trainer_compares(
     )  # fmt: skip
     run(tmp_path / "r", made, ["train"])
     assert seen == [compared]
+
+
+@pytest.mark.parametrize("damage", ["half", "no object", "another size"])
+def test_a_damaged_model_is_told(model_folder, tmp_path, damage):
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder("lfm2"), folder)
+    weights, described = folder / "model.safetensors", folder / "config.json"
+    if damage == "half":
+        weights.write_bytes(weights.read_bytes()[:1000])
+    elif damage == "no object":
+        described.write_text("[]")
+    else:
+        told = json.loads(described.read_text())
+        described.write_text(json.dumps({**told, "vocab_size": told["vocab_size"] + 8}))
+    with pytest.raises(ModelError, match="could not be loaded"):
+        run(tmp_path / "r", settings(folder))
 
 
 @pytest.mark.parametrize("reflector", ["local", "none"])

@@ -349,6 +349,39 @@ def test_there_must_be_something_to_evaluate_on(made, tmp_path):
     assert caught.value.then
 
 
+@pytest.mark.parametrize("player", ["warmup", "policy", "reflector"])
+def test_a_player_that_has_learnt_and_is_gone_is_missed(done, made, player):
+    shutil.rmtree(done / player)
+    (done / "evaluation.json").unlink()
+    with pytest.raises(CheckpointError, match="has lost its") as caught:
+        run(done, made, ["eval"])
+    assert str(done / player) in str(caught.value)
+    assert not (done / "evaluation.json").exists()
+
+
+def test_rl_does_not_come_before_the_warm_up(done, made, tmp_path):
+    folder = tmp_path / "early"
+    run(folder, made, ["teach"])
+    for half in ({}, {"sft reflector": {}}):
+        stages = json.loads((folder / "stages.json").read_text())
+        (folder / "stages.json").write_text(json.dumps({**stages, **half}))
+        with pytest.raises(ReflectError, match="no finished warm-up") as caught:
+            run(folder, made, ["train"])
+        assert f"reflect sft {folder}" in str(caught.value)
+    assert not (folder / "checkpoints").exists()
+
+
+def test_an_evaluation_before_the_warm_up_leaves_no_trace(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"), train={"iterations": 0})
+    folder = tmp_path / "early"
+    run(folder, made, ["teach", "eval"])
+    run(folder, made)
+    whole = tmp_path / "whole"
+    run(whole, made)
+    assert (folder / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert ("warmup", "argmax") in table(folder)
+
+
 def test_a_damaged_warm_up_stops_the_run_in_plain_words(done, made):
     (done / "warmup" / "model.safetensors").write_bytes(b"nonsense")
     (done / "evaluation.json").unlink()

@@ -227,10 +227,10 @@ def test_examples_survive_the_disk(tmp_path):
     assert read_examples(tmp_path / "x.jsonl") == examples
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"kind": 1}\n', json.dumps([1]) + "\n"])
+@pytest.mark.parametrize("damage", [None, "", "{", '{"kind": 1}\n', json.dumps([1]) + "\n"])
 def test_damaged_examples_are_refused(tmp_path, damage):
     path = tmp_path / "x.jsonl"
-    if damage:
+    if damage is not None:
         path.write_text(damage)
     with pytest.raises(CheckpointError, match=str(path)):
         read_examples(path)

@@ -173,7 +173,9 @@ class Study:
             self._prepare(job)
         else:
             self._renew(job)
-        if RunFolder(job.folder).finished("eval"):
+        run = RunFolder(job.folder)
+        own = folders.open_run(job.folder, self.registry).eval
+        if run.finished("eval") and run.evaluation_of(own).exists():
             return ""
         log = job.folder.parent / f"{job.arm.name}.log"
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else self.jobs
@@ -187,8 +189,8 @@ class Study:
             )
         if not code:
             return ""
-        told = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"{job.folder} (exit code {code}, see {log}): {told[-1] if told else ''}"
+        told = log.read_text(encoding="utf-8", errors="replace").strip()
+        return f"{job.folder} (exit code {code}, see {log}): {_last_error(told)}"
 
     def _prepare(self, job: _Job) -> None:
         """Make the run's folder, with the stages that other arms have done."""
@@ -251,6 +253,19 @@ class Study:
                 policy_updates=round(sft.policy_updates * times),
             ),
         )
+
+
+def _last_error(log: str) -> str:
+    r"""What a log ends with: its last error with what is said of it, else its last line.
+
+    >>> _last_error("sft: done\nError: no row 'randm'\n  did you mean: random")
+    "no row 'randm'; did you mean: random"
+    """
+    _, found, error = log.rpartition("\nError: ")
+    if not found and log.startswith("Error: "):
+        found, error = "Error: ", log.removeprefix("Error: ")
+    lines = [line.strip() for line in (error if found else log).splitlines()]
+    return "; ".join(lines if found else lines[-1:])
 
 
 def _haste(arm: Arm) -> tuple[bool, bool]:

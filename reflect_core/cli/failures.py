@@ -23,7 +23,13 @@ _WAYS_ON = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "close other programs or raise the limit of open files (ulimit -n)",
     errno.EIO: "check the disk",
+    errno.ELOOP: "choose a path whose links lead somewhere",
+    errno.EEXIST: "choose a place where nothing is yet",
+    errno.ENOENT: "see whether a file or folder was moved or removed meanwhile",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
 }
+_NO_MEMORY = re.compile("can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
+"""What torch says of it, in errors of no kind of their own."""
 
 
 class Interrupted(Exception):
@@ -62,12 +68,22 @@ def explain(error: BaseException, *, resume: Path | None = None) -> ReflectError
         if number in _WAYS_ON:
             where = getattr(seen, "filename", None)
             text = os.strerror(number) + (f": {os.fsdecode(where)}" if where else "")
-            then = _WAYS_ON[number]
-            if resume is not None:
-                then += f", then: reflect run --resume {shlex.quote(str(resume))}"
-            return ReflectError(text, then=then)
+            return ReflectError(text, then=_WAYS_ON[number] + _way_back(resume))
+        if _is_lack_of_memory(seen):
+            then = "free some, or choose a smaller model, or fewer rows at once"
+            return ReflectError("there is not enough memory", then=then + _way_back(resume))
         seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _way_back(resume: Path | None) -> str:
+    return "" if resume is None else f", then: reflect run --resume {shlex.quote(str(resume))}"
+
+
+def _is_lack_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error)) is not None
 
 
 def _system_number(error: BaseException) -> int | None:

@@ -27,7 +27,7 @@ def terminable() -> Iterator[None]:
     be raised, and the signal must end it.
     """
     ours = (
-        int(os.environ.get("WORLD_SIZE", "1")) == 1
+        int(os.environ.get("WORLD_SIZE") or 1) == 1
         and threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     )

@@ -68,7 +68,9 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=DTYPES[settings.dtype], use_safetensors=True, **options
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except Exception as error:  # each file of a model can be damaged in ways of its own
+        if isinstance(error, torch.OutOfMemoryError | MemoryError):
+            raise
         reason = str(error).strip().splitlines()
         raise ModelError(
             f"the model {settings.name!r} could not be loaded",

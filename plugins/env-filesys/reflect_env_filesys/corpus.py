@@ -12,7 +12,7 @@ from reflect_core.files import whole
 from reflect_core.records import SPLITS, Task
 from reflect_env_filesys import describe
 from reflect_env_filesys.config import FilesysConfig, level_weights
-from reflect_env_filesys.names import shown_name
+from reflect_env_filesys.names import printable, shown_name
 from reflect_env_filesys.snapshot import HEAD_BYTES, Folder, Snapshot, read_folder
 from reflect_env_filesys.split import Path, Pool, divide, make_pool
 from reflect_env_filesys.stdlib import MODULES, not_library, stdlib_folder
@@ -240,7 +240,9 @@ def _from_file(config: FilesysConfig) -> Corpus:
             pool = make_pool(snapshots[root].root, lambda _: True, lambda _path, _file: True)
             pool.count_tasks([tuple(t.data["path"]) for t in made if t.data["root"] == root])
             pools[split, root] = pool
-    notes = [f"{root}: {note}" for root, snap in snapshots.items() for note in snap.notes]
+    notes = [
+        f"{printable(root)}: {note}" for root, snap in snapshots.items() for note in snap.notes
+    ]
     if missing:
         notes.append(f"left out, tasks whose file is missing or left out: {missing}")
     return Corpus(f"the tasks of '{shown_name(config.tasks)}'", tasks, pools, notes=tuple(notes))

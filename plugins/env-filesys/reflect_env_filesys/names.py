@@ -28,6 +28,15 @@ def _shown(char: str) -> str:
     return char if char.isprintable() else f"\\u{{{code:x}}}"
 
 
+def printable(text: str) -> str:
+    r"""``text``, with lone surrogates, which no file can hold, written as ``\udcNN``.
+
+    >>> print(printable("my repo"), printable("r\udcff"))
+    my repo r\udcff
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def one_line(text: str, length: int) -> str:
     r"""``text`` on one line with single blanks, at most ``length`` characters and an ellipsis.
 

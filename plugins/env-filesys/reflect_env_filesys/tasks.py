@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from reflect_core.records import Task
 from reflect_core.streams import stream_seed
+from reflect_env_filesys.names import printable
 from reflect_env_filesys.split import Path
 
 DESCRIBE = "Which file is this? "
@@ -109,7 +110,7 @@ def make_task(
     """A task about the file at ``path``; ``level`` is its depth, 1 in the root."""
     place = "/".join(path)
     return Task(
-        task_id=f"{prefix}:{root}/{place}" if root else f"{prefix}:{place}",
+        task_id=f"{prefix}:{printable(root)}/{place}" if root else f"{prefix}:{place}",
         split=split,
         text=text,
         level=len(path),

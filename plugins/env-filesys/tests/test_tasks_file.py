@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +169,15 @@ def test_half_of_a_surrogate_pair_in_a_question_can_be_printed(published: Path) 
     published.write_text(json.dumps(made))
     for task in read_tasks_file(str(published)):
         assert task.question.encode()
+
+
+def test_a_root_that_is_no_text_is_written_as_text(published: Path) -> None:
+    root = os.fsdecode(b"r\xff")
+    (published.parent / "owner").rename(published.parent / root)
+    made = [{**item(number), "root": f"{root}/project"} for number in range(12)]
+    published.write_text(json.dumps(made))
+    environment = FilesysEnvironment(FilesysConfig(tasks=str(published), expert="oracle"))
+    assert environment.summary().encode()
+    for task in environment.tasks("test"):
+        assert task.task_id.encode()
+        assert environment.reset(task, seed=0).text.encode()
