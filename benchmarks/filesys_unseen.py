@@ -98,8 +98,10 @@ def main() -> int:
         return 2
     study = Path(sys.argv[1])
     seeds = sorted(int(each.name.removeprefix("seed-")) for each in study.glob("seed-*"))
-    whole = FilesysEnvironment(attrs.evolve(FilesysConfig(), test_tasks=1_000_000))
-    count = len(whole.tasks("test"))
+    if not seeds:
+        print(f"Error: {study} is no study: it has no seed-0 or the like", file=sys.stderr)
+        return 2
+    count = len(FilesysEnvironment(FilesysConfig(test_tasks=1_000_000)).tasks("test"))
     for seed in seeds:
         for arm, names in ARMS.items():
             words = [str(study / f"seed-{seed}" / arm), "--label", LABEL, "--episodes", str(count)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reflect_core import config
+from reflect_core.ablation.identity import stage_keys
 from reflect_core.digests import tasks_digest
 from reflect_core.errors import CheckpointError, ReflectError
 from reflect_core.files import read_json, write_json
@@ -34,12 +35,33 @@ def compare(session: Session) -> None:
             "the environment's tasks are not those that this run began with: "
             "what it was made from has changed, and so may its figures"
         )
-    told = [f"{name} {before[name]} to {here[name]}" for name in changed if name != "tasks"]
+    if "stages" in changed:
+        _heed_settings(session, path, before)
+    aside = ("tasks", "stages")
+    told = [f"{name} {before[name]} to {here[name]}" for name in changed if name not in aside]
     if told:
         session.progress.warn(
             f"resumed under other conditions ({', '.join(told)}): "
             "figures may differ in their last digits from an uninterrupted run's"
         )
+
+
+def _heed_settings(session: Session, path: Path, before: dict[str, Any]) -> None:
+    """Warn of finished stages that the settings of now would do otherwise.
+
+    One that is still to come may have other settings than were foreseen: those are noted.
+    """
+    now, then = stage_keys(session.settings), before["stages"]
+    if not isinstance(then, dict):
+        return
+    done = [stage for stage in now if session.folder.finished(stage)]
+    if other := [stage for stage in done if then.get(stage) != now[stage]]:
+        session.progress.warn(
+            f"the settings are not those that {' and '.join(other)} of this run came from: "
+            "run.toml has changed, and the run's figures are neither these settings' nor those'"
+        )
+    kept = {stage: then.get(stage) for stage in done}
+    write_json(path, {**before, "stages": {**now, **kept}})
 
 
 def _noted(path: Path) -> dict[str, Any]:
@@ -72,6 +94,7 @@ def _conditions(session: Session) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": session.accelerator.num_processes,
         "device": str(session.accelerator.device.type),
+        "stages": stage_keys(session.settings),
         "tasks": tasks_digest(
             task for split in ("train", "valid") for task in _tasks(session, split)
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -199,6 +200,7 @@ class RunFolder:
         fresh.mkdir(parents=True)
         try:
             write(fresh)
+            _as_the_folder(fresh)
             fsync_tree(fresh)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -207,3 +209,12 @@ class RunFolder:
             shutil.rmtree(target)
         fresh.rename(target)
         fsync_dir(target.parent)
+
+
+def _as_the_folder(folder: Path) -> None:
+    """Let whoever may read the folder read its files: safetensors writes for the owner alone."""
+    mode = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with contextlib.suppress(OSError):  # some file systems have no such thing
+                path.chmod(mode)

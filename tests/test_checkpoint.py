@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import math
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -269,6 +270,15 @@ def test_a_damaged_table_of_stages_is_refused(tmp_path, content):
     (tmp_path / "stages.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"stages\.json"):
         RunFolder(tmp_path).finished("teach")
+
+
+def test_others_may_read_a_checkpoint_as_they_may_all_else(tmp_path):
+    before = os.umask(0o027)
+    try:
+        path = checkpoint.save(RunFolder(tmp_path / "run"), example())
+    finally:
+        os.umask(before)
+    assert {each.stat().st_mode & 0o777 for each in path.iterdir()} == {0o640}
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

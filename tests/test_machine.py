@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 from toy import lamps_registry, settings
 
@@ -50,6 +51,32 @@ def test_a_run_that_has_learnt_all_has_nothing_to_compare(begun):
     go_on()
     path.write_text(json.dumps({"torch": "0.1"}))
     assert go_on() == []
+
+
+def test_settings_that_a_finished_stage_did_not_have_are_told(model_folder, tmp_path):
+    made = settings(model_folder("lfm2"))
+
+    def told(now, stages):
+        progress = QuietProgress()
+        execute(tmp_path, now, stages, lamps_registry(), progress)
+        return [word for word in progress.warnings if "run.toml has changed" in word]
+
+    assert told(made, ["teach"]) == []
+    later = attrs.evolve(made, sft=attrs.evolve(made.sft, reflector_updates=1))
+    assert told(later, ["sft"]) == []  # which was still to come
+    assert told(later, ["train"]) == []
+    other = attrs.evolve(later, seed=7)
+    (tmp_path / "stages.json").write_text(
+        json.dumps(
+            {
+                stage: lengths
+                for stage, lengths in json.loads((tmp_path / "stages.json").read_text()).items()
+                if stage != "train"
+            }
+        )
+    )
+    (word,) = told(other, ["train"])
+    assert "teach" in word and "sft reflector" in word and "sft policy" in word
 
 
 @pytest.mark.parametrize("text", ["{", "7", "[]", "null"])

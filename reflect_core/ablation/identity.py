@@ -57,7 +57,9 @@ def adopt(folder: RunFolder, donor: RunFolder, stage: str) -> None:
         lambda target: shutil.copytree(source, target, dirs_exist_ok=True),
     )
     if (donor.path / MACHINE).exists() and not (folder.path / MACHINE).exists():
-        write_json(folder.path / MACHINE, read_json(donor.path / MACHINE))
+        begun = read_json(donor.path / MACHINE)
+        begun.pop("stages", None)  # of which this run takes over those alone that are its own
+        write_json(folder.path / MACHINE, begun)
     kind, _, player = stage.partition(" ")
     for row in read_rows(donor.path / "metrics.jsonl"):
         if row.get("stage") == kind and row.get("player", "") == player:
