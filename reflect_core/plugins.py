@@ -174,16 +174,16 @@ def load(
     """
     from reflect_core import __version__, builtin
 
+    broken: list[Broken] = []
     if entry_points is None:
-        entry_points = _installed()
+        entry_points = _installed(broken)
     if disabled is None:
         disabled = [name.strip() for name in os.environ.get(DISABLE, "").split(",")]
 
     offers = _ask(builtin, "builtin", "reflect-core", __version__)
-    broken: list[Broken] = []
     left_out: list[str] = []
     for point in sorted(entry_points, key=lambda point: (point.name, point.value)):
-        distribution, version = _distribution(point)
+        distribution, version = _name_of(point.dist)
         if point.name in disabled or distribution in disabled:
             left_out.append(point.name)
             continue
@@ -210,25 +210,27 @@ def load(
     )
 
 
-def _installed() -> list[importlib.metadata.EntryPoint]:
-    """The plugins of all packages; one whose list of them cannot be read hides no other."""
+def _installed(broken: list[Broken]) -> list[importlib.metadata.EntryPoint]:
+    """The plugins of all packages; one whose list of them cannot be read is added to ``broken``."""
     try:
         return list(importlib.metadata.entry_points(group=GROUP))
     except Exception:  # noqa: BLE001, a damaged file of any package
         found: list[importlib.metadata.EntryPoint] = []
         for distribution in importlib.metadata.distributions():
-            with contextlib.suppress(Exception):
+            try:
                 found += distribution.entry_points.select(group=GROUP)
+            except Exception as error:  # noqa: BLE001, told
+                name, version = _name_of(distribution)
+                cause = f"its entry_points.txt cannot be read: {_cause(error)}"
+                broken.append(Broken(name, name, version, cause, "install that package anew"))
         return found
 
 
-def _distribution(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    """Name and version of the package that a plugin comes with, as far as it tells them."""
-    try:
-        if point.dist is not None:
-            return str(point.dist.name), str(point.dist.version)
-    except Exception:  # noqa: BLE001, a damaged file
-        pass
+def _name_of(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Name and version of a package, as far as it tells them: its metadata may be damaged."""
+    with contextlib.suppress(Exception):
+        if distribution is not None:
+            return str(distribution.name), str(distribution.version)
     return "unknown distribution", "?"
 
 

@@ -236,8 +236,11 @@ def test_a_package_with_a_damaged_file_hides_no_other(
         damage = b"\xff" if name == "entry_points" else b""
         (folder / "entry_points.txt").write_bytes(damage + points)
     monkeypatch.syspath_prepend(tmp_path)
-    assert "metadata" in [broken.plugin for broken in load().broken]
-    assert "filesys" in load().environments
+    found = load()
+    told = {broken.plugin: broken.cause for broken in found.broken}
+    assert "metadata" in told
+    assert "entry_points.txt cannot be read" in told["x"]
+    assert "filesys" in found.environments
 
 
 def test_every_kind_has_its_hook() -> None:
